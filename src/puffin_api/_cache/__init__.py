@@ -1,0 +1,1 @@
+"""The cache on disk: layout, keys, archives, tables, locks and pruning."""

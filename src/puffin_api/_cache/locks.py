@@ -1,0 +1,260 @@
+"""Locks between processes, and between threads: one holder of a path at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from contextlib import suppress
+
+import filelock
+
+from puffin_api.errors import LockTimeout, NotWritable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Protocol
+
+    class Cancel(Protocol):
+        """What a wait asks whether it should go on."""
+
+        def check(self) -> None:
+            """Raise where it should not."""
+            ...
+
+
+# The file system has no locks: network shares without a lock daemon, some FUSE and overlay systems.
+_NO_LOCKS = {
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+}
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+_LONGEST_OWNER = 500
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class FileLocks:
+    """Makes locks that exclude each other wherever they name the same path.
+
+    A lock is not re-entrant: a thread that takes one twice waits for itself until the time is over.
+    The lock file stays; removing it would let two holders in. It says who holds the lock.
+
+    Args:
+        timeout: Seconds to wait, None for ever, 0 for one try.
+        on_wait: Called once for each wait with what is waited for and who holds it, on the thread
+            that waits.
+        on_degraded: Called with the path and ``soft`` or ``none`` where the file system has no locks:
+            then a marker file stands in, or nothing does.
+        take: Takes the lock on an open file: True, False where somebody has it, or OSError.
+        pause: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        timeout: float | None = 60.0,
+        *,
+        on_wait: Callable[[str, str], None] | None = None,
+        on_degraded: Callable[[Path, str], None] | None = None,
+        take: Callable[[int], bool] | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._timeout = timeout
+        self._on_wait = on_wait
+        self._on_degraded = on_degraded
+        self._take = take or _take
+        self._pause = pause
+        self._host = ""
+
+    def hold(self, path: Path, *, what: str, cancel: Cancel | None = None) -> _Hold:
+        """Return a context manager that holds the lock while it is entered.
+
+        Args:
+            path: The lock file; its folder is made.
+            what: What is locked or done, for those that wait.
+            cancel: Its ``check()`` is called while waiting, and may raise.
+
+        Raises:
+            LockTimeout: On entering: somebody held it for too long.
+            NotWritable: On entering: there can be no lock file.
+        """
+        return _Hold(self, path, what, cancel)
+
+    def acquire(self, path: Path, what: str, cancel: Cancel | None) -> Callable[[], None]:
+        """Wait for the lock and return how to release it; prefer `hold`."""
+        release = self._try(path, what)
+        if release is not None:
+            return release
+        owner = read_owner(path)
+        if self._on_wait is not None:
+            self._on_wait(what, owner)
+        begun = time.monotonic()
+        pause = _FIRST_PAUSE
+        while True:
+            if cancel is not None:
+                cancel.check()
+            if self._timeout is not None and time.monotonic() - begun >= self._timeout:
+                raise self._timed_out(path, what)
+            self._pause(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            release = self._try(path, what)
+            if release is not None:
+                return release
+
+    def _timed_out(self, path: Path, what: str) -> LockTimeout:
+        owner = read_owner(path)
+        return LockTimeout(
+            f"{what} is locked by {owner} for more than {self._timeout:g} seconds",
+            hint="Wait for it to finish, or end it if it hangs.",
+            path=str(path),
+            owner=owner,
+            seconds=self._timeout,
+        )
+
+    def _try(self, path: Path, what: str) -> Callable[[], None] | None:
+        """Try once; None where somebody else has it."""
+        descriptor = _open(path)
+        try:
+            if self._take(descriptor) and _is_still(descriptor, path):
+                _write_owner(descriptor, self._owner(what))
+                return lambda: _release(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in _NO_LOCKS:
+                raise
+            return self._try_soft(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _try_soft(self, path: Path) -> Callable[[], None] | None:
+        """Try with a marker file; where even that cannot be, go on without a lock rather than not at all."""
+        marker = filelock.SoftFileLock(f"{path}.marker", thread_local=False)
+        try:
+            marker.acquire(blocking=False)
+        except filelock.Timeout:
+            return None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            self._degraded(path, "none")
+            return _nothing
+        self._degraded(path, "soft")
+        return marker.release
+
+    def _degraded(self, path: Path, how: str) -> None:
+        if self._on_degraded is not None:
+            self._on_degraded(path, how)
+
+    def _owner(self, what: str) -> str:
+        if not self._host:
+            self._host = _host_name()
+        return f"process {os.getpid()} on {self._host} ({what})"
+
+
+class _Hold:
+    """One use of a lock; a plain class, since a generator would cost as much as the lock itself."""
+
+    __slots__ = ("_arguments", "_locks", "_release")
+
+    def __init__(self, locks: FileLocks, path: Path, what: str, cancel: Cancel | None) -> None:
+        self._locks = locks
+        self._arguments = path, what, cancel
+        self._release: Callable[[], None] | None = None
+
+    def __enter__(self) -> None:
+        assert self._release is None, "a hold is entered once"
+        self._release = self._locks.acquire(*self._arguments)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        release, self._release = self._release, None
+        assert release is not None, "a hold is left once"
+        release()
+
+
+def read_owner(path: Path) -> str:
+    """Return who holds (or last held) a lock, ``another process`` where that is not known."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(1)
+            text = file.read(_LONGEST_OWNER).decode("utf-8", "replace").strip()
+    except OSError:
+        text = ""
+    return text or "another process"
+
+
+def _take(descriptor: int) -> bool:
+    return filelock.lock_descriptor(descriptor, blocking=False)
+
+
+def _release(descriptor: int) -> None:
+    # Unlocked by itself, not only by closing: a child made by fork shares the lock and may live on.
+    try:
+        filelock.unlock_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, _OPEN_FLAGS, 0o666)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, _OPEN_FLAGS, 0o666)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: Path, error: OSError) -> NotWritable:
+    return NotWritable(
+        f"The lock file {path} cannot be opened: {error.strerror}",
+        hint="Give this user the right to write there.",
+        path=str(path),
+    )
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    """Tell whether the locked file still stands at the path: one that was removed excludes nobody."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _write_owner(descriptor: int, owner: str) -> None:
+    # From the second byte on: Windows lets nobody read the first one while it is locked.
+    data = b"\n" + owner.encode("utf-8", "replace")[:_LONGEST_OWNER]
+    with suppress(OSError):  # a full disk: the lock holds all the same
+        os.write(descriptor, data)
+        os.ftruncate(descriptor, len(data))
+
+
+def _nothing() -> None:
+    """Release a lock that there is none of."""
+
+
+if sys.platform == "win32":
+
+    def _host_name() -> str:
+        import socket
+
+        return socket.gethostname()
+
+else:
+
+    def _host_name() -> str:
+        return os.uname().nodename

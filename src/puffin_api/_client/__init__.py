@@ -1,0 +1,1 @@
+"""HTTP and indexes: transport, authentication, HTTP cache, simple pages, remote wheels."""

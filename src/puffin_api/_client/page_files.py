@@ -1,0 +1,62 @@
+"""Rules for the files on a page, the same for JSON, HTML and find-links."""
+
+from __future__ import annotations
+
+from puffin_api._model.filename import parse_sdist_name
+from puffin_api._model.names import is_name, normalize
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Best first: the digest that is worth checking where there are several.
+_STRENGTH = ("sha512", "sha384", "sha256", "blake2b", "sha3_512", "sha3_256", "sha224", "sha1", "md5")
+
+
+def strongest(hashes: Mapping[str, str]) -> str:
+    """Return the digest to check as ``algorithm:hex``, sha256 first as all have it; empty without any."""
+    for name in ("sha256", *_STRENGTH):
+        if name in hashes:
+            return f"{name}:{hashes[name].lower()}"
+    return ""
+
+
+def is_offerable(url: str, page_url: str) -> bool:
+    """Tell whether a page may offer this address: of the web, and local files on local pages only."""
+    if url.startswith(("https://", "http://")):
+        return True
+    return url.startswith("file:") and page_url.startswith("file:")
+
+
+class FileNames:
+    """Takes the file names on one page apart; remembers what it has seen, as most differ little."""
+
+    __slots__ = ("_same", "project")
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self._same: dict[str, bool] = {}
+
+    def version(self, filename: str) -> str:
+        """Return the version as written.
+
+        Raises:
+            ValueError: It is no wheel and no source distribution of this project; the text says why.
+        """
+        if "/" in filename or "\\" in filename or "\x00" in filename:
+            raise ValueError("its name is the name of a path")
+        if filename[-4:] != ".whl":
+            return parse_sdist_name(filename, self.project)
+        parts = filename[:-4].split("-")
+        if len(parts) == 6:
+            if not parts[2][:1].isdigit():
+                raise ValueError(f"the build tag {parts[2]!r} does not begin with a digit")
+        elif len(parts) != 5:
+            raise ValueError("a wheel's name has five or six parts joined by '-'")
+        name = parts[0]
+        is_same = self._same.get(name)
+        if is_same is None:
+            is_same = self._same[name] = is_name(name) and normalize(name) == self.project
+        if not is_same:
+            raise ValueError(f"it belongs to another project than {self.project}")
+        return parts[1].replace("_", "-")

@@ -1,0 +1,1 @@
+"""Readers and writers of the files in which people write requirements and locks down."""

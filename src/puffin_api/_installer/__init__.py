@@ -1,0 +1,1 @@
+"""From a plan to a changed environment: planner, transaction, recovery and health."""

@@ -1,0 +1,1 @@
+"""Python interpreters: discovery, probing, the host and virtual environments."""

@@ -1,0 +1,1 @@
+"""The values: immutable, pure, without I/O."""

@@ -1,0 +1,177 @@
+"""Files of a release: the row that the resolver reads, and the public value made of it."""
+
+from __future__ import annotations
+
+import attrs
+
+from puffin_api._model.filename import WheelName, parse_wheel_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class FileRow:
+    """One file that an index offers. Plain and slotted: there are tens of thousands of them."""
+
+    __slots__ = (
+        "_wheel",
+        "filename",
+        "hashes",
+        "index",
+        "metadata",
+        "project",
+        "requires_python",
+        "size",
+        "upload_time",
+        "url",
+        "version",
+        "yanked",
+    )
+
+    def __init__(  # noqa: PLR0913  # one parameter for each column
+        self,
+        *,
+        project: str,
+        version: str,
+        filename: str,
+        url: str,
+        hashes: tuple[str, ...] = (),
+        size: int | None = None,
+        upload_time: float | None = None,
+        requires_python: str = "",
+        yanked: str | None = None,
+        metadata: str | bool | None = None,
+        index: str = "",
+    ) -> None:
+        self.project = project
+        """Normalised name."""
+        self.version = version
+        """Version as ``packaging`` writes it."""
+        self.filename = filename
+        self.url = url
+        """Absolute, without fragment and without credentials."""
+        self.hashes = hashes
+        """Each as ``sha256:<hex>``."""
+        self.size = size
+        self.upload_time = upload_time
+        """Seconds since the epoch."""
+        self.requires_python = requires_python
+        self.yanked = yanked
+        """None, or why it was yanked (may be empty)."""
+        self.metadata = metadata
+        """PEP 658: True or ``sha256:<hex>`` where announced, False where denied, None where not said."""
+        self.index = index
+        """URL of the index, without credentials; empty for direct files."""
+        self._wheel: WheelName | None = None
+
+    @property
+    def is_wheel(self) -> bool:
+        """True for wheels, False for source distributions."""
+        return self.filename.endswith(".whl")
+
+    @property
+    def wheel(self) -> WheelName:
+        """The parts of a wheel's file name."""
+        if self._wheel is None:
+            self._wheel = parse_wheel_name(self.filename)
+        return self._wheel
+
+    def __repr__(self) -> str:
+        return f"FileRow({self.filename!r})"
+
+
+@attrs.frozen(kw_only=True)
+class DistFile:
+    """One wheel or source distribution, as an index or a direct URL offers it."""
+
+    name: str
+    """Normalised project name."""
+    version: str
+    filename: str
+    url: str
+    hashes: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Digests by algorithm, in lower-case hex."""
+    size: int | None = None
+    """Bytes; None where the index does not say."""
+    upload_time: datetime | None = None
+    requires_python: str = ""
+    yanked: str | None = None
+    """None, or why the file was yanked (the empty string where no reason is given)."""
+    metadata: str | bool | None = None
+    """What the index says of separate metadata (PEP 658): True, its digest, False, or None."""
+    index: str = ""
+    """URL of the index that offered it, without credentials; empty for direct files."""
+
+    @property
+    def is_wheel(self) -> bool:
+        """True for wheels, False for source distributions."""
+        return self.filename.endswith(".whl")
+
+    @classmethod
+    def of(cls, row: FileRow) -> DistFile:
+        """Make the public value of a row."""
+        return cls(
+            name=row.project,
+            version=row.version,
+            filename=row.filename,
+            url=row.url,
+            hashes=dict(h.split(":", 1) for h in row.hashes),
+            size=row.size,
+            upload_time=_time(row.upload_time),
+            requires_python=row.requires_python,
+            yanked=row.yanked,
+            metadata=row.metadata,
+            index=row.index,
+        )
+
+    def row(self) -> FileRow:
+        """Return the row of the value."""
+        return FileRow(
+            project=self.name,
+            version=self.version,
+            filename=self.filename,
+            url=self.url,
+            hashes=tuple(f"{name}:{digest}" for name, digest in self.hashes.items()),
+            size=self.size,
+            upload_time=None if self.upload_time is None else self.upload_time.timestamp(),
+            requires_python=self.requires_python,
+            yanked=self.yanked,
+            metadata=self.metadata,
+            index=self.index,
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the file as JSON-able data."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "version": self.version,
+            "filename": self.filename,
+            "url": self.url,
+            "hashes": dict(self.hashes),
+            "size": self.size,
+            "upload_time": None if self.upload_time is None else self.upload_time.isoformat(),
+            "requires_python": self.requires_python,
+            "yanked": self.yanked,
+            "metadata": self.metadata,
+            "index": self.index,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> DistFile:
+        """Make the value of what ``to_dict`` gave."""
+        from datetime import datetime
+
+        fields = {key: value for key, value in data.items() if key != "schema"}
+        when = fields.get("upload_time")
+        if isinstance(when, str):
+            fields["upload_time"] = datetime.fromisoformat(when)
+        return cls(**fields)  # type: ignore[arg-type]  # the keys are those of to_dict
+
+
+def _time(seconds: float | None) -> datetime | None:
+    from datetime import UTC, datetime
+
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,115 @@
+"""Releases: all versions of one project as an index knows them, in columns."""
+
+from __future__ import annotations
+
+from packaging.version import InvalidVersion, Version
+
+from puffin_api._model.version_key import version_key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from puffin_api._model.file import FileRow
+
+
+class Releases:
+    """The versions of one project, oldest first, and their files, read when asked for.
+
+    Immutable, but for ``derived``, where the resolver keeps what it has worked out for good (masks
+    of specifiers, chosen files). Bits count from 1: bit ``i + 1`` stands for ``versions[i]``, and
+    bit 0 for "absent".
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_files",
+        "_rows",
+        "derived",
+        "index",
+        "keys",
+        "name",
+        "prereleases",
+        "skipped",
+        "versions",
+    )
+
+    def __init__(  # noqa: PLR0913  # one parameter for each column
+        self,
+        *,
+        name: str,
+        versions: Sequence[str],
+        keys: Sequence[str],
+        prereleases: int,
+        files: Callable[[int], Sequence[FileRow]],
+        skipped: Mapping[str, str] | None = None,
+        index: str = "",
+    ) -> None:
+        self.name = name
+        """Normalised."""
+        self.versions = versions
+        """As ``packaging`` writes them, each once, ascending."""
+        self.keys = keys
+        """``version_key`` of each version."""
+        self.prereleases = prereleases
+        """Mask of the versions that are pre-releases or development releases."""
+        self.skipped: Mapping[str, str] = skipped or {}
+        """Files that are no part of any version, with the reason."""
+        self.index = index
+        """URL of the index, without credentials."""
+        self.derived: dict[object, object] = {}
+        self._files = files
+        self._rows: dict[int, Sequence[FileRow]] = {}
+
+    def files(self, position: int) -> Sequence[FileRow]:
+        """Return the files of ``versions[position]``."""
+        rows = self._rows.get(position)
+        if rows is None:
+            rows = self._rows[position] = self._files(position)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def __repr__(self) -> str:
+        return f"<Releases of {self.name}: {len(self.versions)}>"
+
+
+def releases_of(
+    name: str, files: Iterable[FileRow], *, index: str = "", skipped: Mapping[str, str] | None = None
+) -> Releases:
+    """Group files by version and sort the versions.
+
+    Files whose version does not follow PEP 440 are skipped, with that reason.
+    """
+    left_out = dict(skipped or {})
+    groups: dict[str, list[FileRow]] = {}
+    parsed: dict[str, tuple[str, str, bool]] = {}
+    for file in files:
+        known = parsed.get(file.version)
+        if known is None:
+            try:
+                version = Version(file.version)
+            except InvalidVersion:
+                left_out[file.filename] = f"{file.version!r} is not a valid version"
+                continue
+            known = parsed[file.version] = (version_key(version), str(version), version.is_prerelease)
+        file.version = known[1]
+        groups.setdefault(known[0], []).append(file)
+    by_key = {key: (text, pre) for key, text, pre in parsed.values()}
+    keys = sorted(groups)
+    mask = 0
+    for position, key in enumerate(keys):
+        if by_key[key][1]:
+            mask |= 2 << position
+    # Equal versions that are written differently (1.0, 1.0.0) share one text: that of the first file.
+    texts = [groups[key][0].version for key in keys]
+    return Releases(
+        name=name,
+        versions=texts,
+        keys=keys,
+        prereleases=mask,
+        files=lambda position: groups[keys[position]],
+        skipped=left_out,
+        index=index,
+    )

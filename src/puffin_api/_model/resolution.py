@@ -1,0 +1,369 @@
+"""Resolution: the answer of the resolver, as values."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from types import MappingProxyType
+
+import attrs
+
+from puffin_api._model.file import DistFile
+from puffin_api._model.requirement import requirement_row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from puffin_api._model.events import Notice
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._model.target import Target
+
+
+@attrs.frozen
+class Edge:
+    """One requirement that holds: who asks for what, as written."""
+
+    requirement: str
+    """The whole requirement (PEP 508), verbatim."""
+    extra: str = ""
+    """The extra of the dependent that brings it in, empty for none."""
+
+    @property
+    def name(self) -> str:
+        """Normalised name of the project that is required."""
+        return requirement_row(self.requirement).name
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Normalised extras that are required of it."""
+        return requirement_row(self.requirement).extras
+
+    @property
+    def specifier(self) -> str:
+        """Version specifiers, empty for any version."""
+        return requirement_row(self.requirement).specifier
+
+    @property
+    def marker(self) -> str:
+        """The whole marker as written, empty for none."""
+        _, _, marker = self.requirement.partition(";")
+        return marker.strip()
+
+    def __str__(self) -> str:
+        return self.requirement.partition(";")[0].strip()
+
+
+@attrs.frozen
+class DependencyPath:
+    """A way from a requirement of the caller to a package."""
+
+    edges: tuple[Edge, ...]
+    """The first is the caller's own requirement, the last one asks for the package."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The packages on the way, the asked one last."""
+        return tuple(edge.name for edge in self.edges)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the path as JSON-able data."""
+        return {"schema": 1, "requirements": [edge.requirement for edge in self.edges]}
+
+    def __str__(self) -> str:
+        return " -> ".join(str(edge) for edge in self.edges)
+
+
+@attrs.frozen
+class VersionChoice:
+    """Why a package has the version that it has."""
+
+    chosen: str
+    rejected: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """What would have been preferred, best first, each with the reason against it."""
+
+
+@attrs.frozen
+class ResolutionDiff:
+    """What changes from one resolution to another; all by normalised name."""
+
+    added: Mapping[str, str] = attrs.field(hash=False)
+    removed: Mapping[str, str] = attrs.field(hash=False)
+    changed: Mapping[str, tuple[str, str]] = attrs.field(hash=False)
+    """Old and new version."""
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the difference as JSON-able data."""
+        changed = {name: list(versions) for name, versions in self.changed.items()}
+        return {
+            "schema": 1,
+            "added": dict(self.added),
+            "removed": dict(self.removed),
+            "changed": changed,
+        }
+
+
+class ResolvedPackage:
+    """One package of a resolution: immutable; its parts are made when they are first looked at."""
+
+    __slots__ = ("_file", "_files", "_links", "_rows", "extras", "metadata_from", "name", "source", "version")
+
+    def __init__(  # noqa: PLR0913  # one parameter for each column
+        self,
+        name: str,
+        version: str,
+        extras: tuple[str, ...],
+        file: FileRow,
+        files: Sequence[FileRow],
+        rows: Sequence[tuple[str, RequirementRow]],
+        *,
+        source: str = "index",
+        metadata_from: str = "wheel",
+    ) -> None:
+        self.name = name
+        """Normalised."""
+        self.version = version
+        self.extras = extras
+        """Normalised extras that are part of the resolution, sorted."""
+        self.source = source
+        """``index``, ``url`` or ``path``."""
+        self.metadata_from = metadata_from
+        """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
+        self._file = file
+        self._files = files
+        self._rows = rows
+        self._links: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> DistFile:
+        """The file to be installed."""
+        return DistFile.of(self._file)
+
+    @property
+    def file_row(self) -> FileRow:
+        """The same, as the library keeps it inside."""
+        return self._file
+
+    @property
+    def alternatives(self) -> tuple[DistFile, ...]:
+        """The other files of the release, for any target."""
+        return tuple(DistFile.of(row) for row in self._files if row is not self._file)
+
+    @property
+    def requires(self) -> tuple[Edge, ...]:
+        """What it requires for this target, as written."""
+        return tuple(Edge(row.text, extra) for extra, row in self._rows)
+
+    @property
+    def required_by(self) -> tuple[str, ...]:
+        """Names of the packages that require it, sorted; the caller's own requirement is not here."""
+        return self._links
+
+    @property
+    def needs_build(self) -> bool:
+        """True where there is no wheel for the target."""
+        return not self._file.is_wheel
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the package as JSON-able data."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "version": self.version,
+            "extras": list(self.extras),
+            "file": self.file.to_dict(),
+            "alternatives": [file.to_dict() for file in self.alternatives],
+            "requires": [{"requirement": e.requirement, "extra": e.extra} for e in self.requires],
+            "source": self.source,
+            "metadata_from": self.metadata_from,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> ResolvedPackage:
+        """Make the package of what ``to_dict`` gave."""
+        file = DistFile.from_dict(_mapping(data["file"])).row()
+        others = [DistFile.from_dict(_mapping(item)).row() for item in _list(data["alternatives"])]
+        edges = [_mapping(item) for item in _list(data["requires"])]
+        return cls(
+            str(data["name"]),
+            str(data["version"]),
+            tuple(str(extra) for extra in _list(data["extras"])),
+            file,
+            (file, *others),
+            tuple((str(e["extra"]), requirement_row(str(e["requirement"]))) for e in edges),
+            source=str(data["source"]),
+            metadata_from=str(data["metadata_from"]),
+        )
+
+    def _key(self) -> tuple[object, ...]:
+        row = self._file
+        return self.name, self.version, self.extras, row.filename, row.url, row.hashes, self.source
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, ResolvedPackage) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"<ResolvedPackage {self.name} {self.version}>"
+
+
+class Resolution:
+    """A set of packages that meets every requirement, for one target.
+
+    Equal, and with the same ``digest``, where packages, roots and target are.
+    """
+
+    def __init__(  # noqa: PLR0913  # one parameter for each part
+        self,
+        packages: Iterable[ResolvedPackage],
+        *,
+        roots: Sequence[RequirementRow],
+        target: Target,
+        inputs: Mapping[str, object] | None = None,
+        notices: Sequence[Notice] = (),
+        choices: Callable[[str], VersionChoice] | None = None,
+    ) -> None:
+        self._by_name = {package.name: package for package in packages}
+        self._roots = tuple(roots)
+        self._choices = choices
+        self.target = target
+        self.inputs: Mapping[str, object] = MappingProxyType(dict(inputs or {}))
+        """What was asked, as JSON-able data."""
+        self.notices = tuple(notices)
+
+    @functools.cached_property
+    def packages(self) -> Mapping[str, ResolvedPackage]:
+        """The packages by normalised name, sorted."""
+        links: dict[str, set[str]] = {name: set() for name in self._by_name}
+        for package in self._by_name.values():
+            for _, row in package._rows:
+                if row.name in links and row.name != package.name:
+                    links[row.name].add(package.name)
+        for name, package in self._by_name.items():
+            package._links = tuple(sorted(links[name]))
+        return MappingProxyType(dict(sorted(self._by_name.items())))
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The caller's requirements that hold for the target, as written."""
+        return tuple(row.text for row in self._roots)
+
+    @property
+    def root_names(self) -> frozenset[str]:
+        """Normalised names of the projects that the caller asked for."""
+        return frozenset(row.name for row in self._roots)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Hex digest of packages, files, roots and target."""
+        lines = [self.target.digest, *sorted(self.roots)]
+        for name, package in self.packages.items():
+            row = package.file_row
+            lines.append(" ".join((name, package.version, *package.extras, row.filename, *row.hashes)))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def why(self, name: str) -> tuple[DependencyPath, ...]:
+        """Return the ways that lead to a package: the shortest through each that requires it.
+
+        Raises:
+            KeyError: The package is not part of the resolution.
+        """
+        from puffin_api._model.dependency_paths import paths_to
+
+        package = self.packages[name]
+        return paths_to(package.name, self._roots, self.packages)
+
+    def why_version(self, name: str) -> VersionChoice:
+        """Return the version of a package and what spoke against those that would be preferred.
+
+        Raises:
+            KeyError: The package is not part of the resolution.
+        """
+        chosen = self.packages[name].version
+        return self._choices(name) if self._choices is not None else VersionChoice(chosen)
+
+    def diff(self, other: Resolution) -> ResolutionDiff:
+        """Return what changes from this resolution to another."""
+        old = {name: package.version for name, package in self.packages.items()}
+        new = {name: package.version for name, package in other.packages.items()}
+        return ResolutionDiff(
+            added={name: new[name] for name in new.keys() - old.keys()},
+            removed={name: old[name] for name in old.keys() - new.keys()},
+            changed={n: (old[n], new[n]) for n in old.keys() & new.keys() if old[n] != new[n]},
+        )
+
+    def to_requirements_txt(self, *, hashes: bool = False, annotate: bool = False) -> str:
+        """Return the packages as lines of a requirements file.
+
+        Args:
+            hashes: Give the hashes of all files of each release.
+            annotate: Say in a comment who requires it.
+        """
+        from puffin_api._model.requirements_export import requirements_txt
+
+        return requirements_txt(self, hashes=hashes, annotate=annotate)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the resolution as JSON-able data that ``from_dict`` takes."""
+        return {
+            "schema": 1,
+            "roots": list(self.roots),
+            "target": self.target.to_dict(),
+            "packages": [package.to_dict() for package in self.packages.values()],
+            "inputs": dict(self.inputs),
+            "notices": [notice.to_dict() for notice in self.notices],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Resolution:
+        """Make the resolution of what ``to_dict`` gave.
+
+        Raises:
+            ValueError: The data are of another schema.
+        """
+        from puffin_api._model.events import Notice
+        from puffin_api._model.target import Target
+
+        if data.get("schema") != 1:
+            raise ValueError(f"a resolution of schema {data.get('schema')!r} cannot be read")
+        notices = [_mapping(item) for item in _list(data["notices"])]
+        return cls(
+            [ResolvedPackage.from_dict(_mapping(item)) for item in _list(data["packages"])],
+            roots=[requirement_row(str(text)) for text in _list(data["roots"])],
+            target=Target.from_dict(_mapping(data["target"])),
+            inputs=_mapping(data["inputs"]),
+            notices=[
+                Notice(code=str(n["code"]), message=str(n["message"]), data=_mapping(n["data"]))
+                for n in notices
+            ],
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Resolution.from_dict, (self.to_dict(),)
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, Resolution) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"<Resolution of {', '.join(self.roots)}: {len(self._by_name)} packages>"
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, found {type(value).__name__}")  # noqa: TRY004  # bad data, not a bad call
+    return value
+
+
+def _list(value: object) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected an array, found {type(value).__name__}")  # noqa: TRY004  # bad data, not a bad call
+    return value

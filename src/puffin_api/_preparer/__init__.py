@@ -1,0 +1,1 @@
+"""From a chosen file to an unpacked wheel in the cache: downloads, source archives, git."""

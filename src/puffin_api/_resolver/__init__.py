@@ -1,0 +1,1 @@
+"""PubGrub over bit-mask version sets; pure, it owns no I/O."""

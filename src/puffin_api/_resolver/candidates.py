@@ -1,0 +1,210 @@
+"""Candidates: which versions of a project can be used, by which file, and in what order."""
+
+from __future__ import annotations
+
+from puffin_api._model.options import PrereleaseMode
+from puffin_api._model.requirement import lenient_specifier
+from puffin_api._resolver.version_set import ABSENT, highest, lowest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from typing_extensions import TypeIs
+
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.target import Target
+    from puffin_api._resolver.snapshot import View
+
+    Choice = FileRow | Mapping[str, str]
+    """The file to be used, or why each file cannot be."""
+
+ALL = ":all:"
+
+
+class Policy:
+    """Which files a resolution may use; the same for all projects.
+
+    Args:
+        cutoff: Files uploaded at this time (seconds since the epoch) or later do not count; by
+            project, the empty name for all others.
+        sources: Whether source distributions may be used.
+    """
+
+    __slots__ = ("_cutoff", "_no_binary", "_only_binary", "_sources", "key", "target")
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        cutoff: Mapping[str, float | None] | None = None,
+        only_binary: Collection[str] = (),
+        no_binary: Collection[str] = (),
+        sources: bool = False,
+    ) -> None:
+        self.target = target
+        self._cutoff = dict(cutoff or {})
+        self._only_binary = frozenset(only_binary)
+        self._no_binary = frozenset(no_binary)
+        self._sources = sources
+        self.key = (
+            "choices",
+            target,
+            tuple(sorted(self._cutoff.items())),
+            self._only_binary,
+            self._no_binary,
+            sources,
+        )
+        """Equal for policies that choose alike."""
+
+    def choose(self, files: Collection[FileRow], *, yanked: bool) -> Choice:
+        """Return the best file of one version, or why each of them cannot be used.
+
+        Args:
+            yanked: Whether yanked files may be used.
+        """
+        best: FileRow | None = None
+        best_rank: tuple[int, tuple[int, str] | tuple[()]] = (0, ())
+        source: FileRow | None = None
+        reasons: dict[str, str] = {}
+        for file in files:
+            reason = self._objection(file, yanked=yanked)
+            if reason:
+                reasons[file.filename] = reason
+            elif not file.is_wheel:
+                source = file
+            else:
+                rank = self._rank(file)
+                if rank is None:
+                    reasons[file.filename] = f"is not for {self.target}"
+                elif best is None or (-rank, file.wheel.build) > best_rank:
+                    best, best_rank = file, (-rank, file.wheel.build)
+        return best or source or reasons
+
+    def _rank(self, file: FileRow) -> int | None:
+        """Place of the wheel's best tag among those of the target."""
+        target = self.target
+        rank = target.tag_rank(file.wheel.tags)
+        if rank is not None or "." not in file.wheel.tags:
+            return rank
+        ranks = [r for tag in file.wheel.expanded_tags() if (r := target.tag_rank(tag)) is not None]
+        return min(ranks, default=None)
+
+    def _objection(self, file: FileRow, *, yanked: bool) -> str:
+        """Return why the file cannot be used whatever its tags are; empty where it can."""
+        if file.yanked is not None and not yanked:
+            return f"was yanked ({file.yanked})" if file.yanked else "was yanked"
+        if file.requires_python and not admits_python(file.requires_python, self.target):
+            return f"requires Python {file.requires_python}"
+        cutoff = self._cutoff.get(file.project, self._cutoff.get(""))
+        if cutoff is not None and (file.upload_time is None or file.upload_time >= cutoff):
+            return "was uploaded too late" if file.upload_time else "has no upload time"
+        return self._kind_objection(file)
+
+    def _kind_objection(self, file: FileRow) -> str:
+        if file.is_wheel:
+            barred = file.project in self._no_binary or ALL in self._no_binary
+            return "is a wheel, which the caller does not want" if barred else ""
+        if file.project in self._only_binary or ALL in self._only_binary:
+            return "is a source distribution, which the caller does not want"
+        return "" if self._sources else "is a source distribution, which would have to be built"
+
+
+def admits_python(requires_python: str, target: Target) -> bool:
+    """Judge a Requires-Python exactly for the target; one that cannot be parsed does not bar it."""
+    memo = target.memo
+    known = memo.get(requires_python)
+    if known is None:
+        specifier = lenient_specifier(requires_python)
+        # A pre-release of Python counts as its release: 3.15.0rc1 runs what asks for >=3.15.
+        version = target.python.base_version if target.python.is_prerelease else target.python
+        known = specifier is None or specifier.contains(version, prereleases=True)
+        memo[requires_python] = known
+    return bool(known)
+
+
+class Candidates:
+    """The versions of one project, for one resolution, best first."""
+
+    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_yanked", "view")
+
+    def __init__(
+        self,
+        view: View,
+        *,
+        shown: bool | None = None,
+        lowest_first: bool = False,
+        preferred: int = 0,
+        yanked: int = 0,
+    ) -> None:
+        self.view = view
+        self._prereleases = view.releases.prereleases
+        self._shown = shown
+        """Pre-releases beside stable versions (True), never (False), or after them (None)."""
+        self._lowest = lowest_first
+        self._preferred = preferred
+        """Mask of versions to be kept where possible."""
+        self._yanked = yanked
+        """Mask of versions that are admitted although yanked."""
+
+    def best(self, mask: int) -> int:
+        """Return the bit number of the version to try first, 0 where none may be tried."""
+        preferred = mask & self._preferred
+        if preferred:
+            return preferred.bit_length() - 1
+        mask &= ~ABSENT
+        shown = self._shown
+        stable = mask if shown else mask & ~self._prereleases
+        if not stable and shown is None:
+            stable = mask  # nothing stable is left: pre-releases become visible
+        if not stable:
+            return 0
+        one = lowest(stable) if self._lowest else highest(stable)
+        return one.bit_length() - 1
+
+    def ordered(self, mask: int, count: int) -> list[int]:
+        """Return the bit numbers of up to ``count`` versions, best first."""
+        result = []
+        while len(result) < count and (bit := self.best(mask)):
+            result.append(bit)
+            mask &= ~(1 << bit)
+        return result
+
+    def hidden(self, mask: int) -> int:
+        """Return the versions of the mask that are left out for being pre-releases."""
+        return mask & self._prereleases & ~self._preferred if self._shown is False else 0
+
+    def choose(self, bit: int) -> Choice:
+        """Return the file for a version, or why each of its files cannot be used."""
+        return self.view.choose(bit, yanked=bool(self._yanked >> bit & 1))
+
+
+def visibility(mode: PrereleaseMode, *, explicit: bool) -> bool | None:
+    """Pre-releases beside stable versions (True), never (False), or after them (None)."""
+    match mode:
+        case PrereleaseMode.ALLOW:
+            return True
+        case PrereleaseMode.DISALLOW:
+            return False
+        case PrereleaseMode.IF_NECESSARY:
+            return None
+        case PrereleaseMode.EXPLICIT:
+            return explicit
+        case PrereleaseMode.IF_NECESSARY_OR_EXPLICIT:
+            return True if explicit else None
+
+
+def is_file(choice: Choice) -> TypeIs[FileRow]:
+    """Tell a file from reasons."""
+    return not isinstance(choice, dict)
+
+
+def summary(reasons: Mapping[str, str]) -> str:
+    """Say in a few words why none of the files of a version can be used."""
+    if not reasons:
+        return "has no files"
+    texts = list(dict.fromkeys(reasons.values()))
+    if len(texts) == 1:
+        return texts[0]
+    wheels = [text for name, text in reasons.items() if name.endswith(".whl")]
+    return (wheels or texts)[0] if len(set(wheels)) == 1 else "; ".join(texts[:3])

@@ -1,0 +1,136 @@
+"""Incompatibility: terms that must not all hold at once, and why."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.package import Package
+
+    Terms = tuple[tuple[Package, int, int], ...]
+    """Package, states of it, and all its other states."""
+
+
+class Required:
+    """The caller asks for it."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: RequirementRow) -> None:
+        self.row = row
+
+
+class Depends:
+    """Some versions of a package depend on some versions of another."""
+
+    __slots__ = ("dependency", "dependent", "extra", "rows")
+
+    def __init__(
+        self, dependent: Package, dependency: Package, rows: tuple[RequirementRow, ...], extra: str
+    ) -> None:
+        self.dependent = dependent
+        self.dependency = dependency
+        self.rows = rows
+        """One requirement where all versions agree, else several with the same effect."""
+        self.extra = extra
+        """The extra of the dependent that needs it, empty for all."""
+
+
+class Unusable:
+    """These versions cannot be used, each for its own reason (by bit number)."""
+
+    __slots__ = ("package", "reasons")
+
+    def __init__(self, package: Package, reasons: Mapping[int, str]) -> None:
+        self.package = package
+        self.reasons = reasons
+
+
+class Unknown:
+    """The project is not there, or cannot be looked at, for this reason."""
+
+    __slots__ = ("package", "reason")
+
+    def __init__(self, package: Package, reason: str) -> None:
+        self.package = package
+        self.reason = reason
+
+
+class Belongs:
+    """An extra cannot be had without its package."""
+
+    __slots__ = ("package",)
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+
+
+class Conflict:
+    """It follows from two others."""
+
+    __slots__ = ("left", "right")
+
+    def __init__(self, left: Incompatibility, right: Incompatibility) -> None:
+        self.left = left
+        self.right = right
+
+
+Cause = Required | Depends | Unusable | Unknown | Belongs | Conflict
+
+
+class Incompatibility:
+    """A set of terms of which at least one must be false in every solution.
+
+    A term holds the complement of its mask too, as both are needed at every look.
+    """
+
+    __slots__ = ("cause", "terms")
+
+    def __init__(self, terms: Terms, cause: Cause) -> None:
+        self.terms = terms
+        self.cause = cause
+
+    def mask(self, package: Package) -> int | None:
+        """Return the mask of the term for a package, None where there is no such term."""
+        for other, mask, _ in self.terms:
+            if other is package:
+                return mask
+        return None
+
+    def widen(self, mask: int) -> None:
+        """Let the first term hold for more versions, which have the same dependency."""
+        package, old, _ = self.terms[0]
+        new = old | mask
+        self.terms = ((package, new, package.full & ~new), *self.terms[1:])
+
+
+def term(package: Package, mask: int) -> tuple[Package, int, int]:
+    """Return the term that a package is in one of the states of a mask."""
+    return package, mask, package.full & ~mask
+
+
+def resolvent(left: Incompatibility, right: Incompatibility, pivot: Package) -> Incompatibility:
+    """Return what follows from two incompatibilities that speak of the same package.
+
+    Whatever state the package is in, one of the two applies: so the other terms of both cannot
+    all hold (unless the package is in a state that neither names).
+    """
+    merged: dict[Package, int] = {}
+    for package, mask, _ in left.terms:
+        merged[package] = mask
+    for package, mask, _ in right.terms:
+        known = merged.get(package)
+        if known is None:
+            merged[package] = mask
+        elif package is pivot:
+            merged[package] = known | mask
+        else:
+            merged[package] = known & mask
+    terms = tuple(
+        (package, mask, package.full & ~mask)
+        for package, mask in merged.items()
+        if mask != package.full
+    )
+    return Incompatibility(terms, Conflict(left, right))

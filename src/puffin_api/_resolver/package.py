@@ -1,0 +1,94 @@
+"""Package: one thing the solver decides about, with all it knows of it during one resolution."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._resolver.candidates import Candidates
+    from puffin_api._resolver.incompatibility import Incompatibility
+    from puffin_api._resolver.snapshot import Snapshot
+
+    Assignment = tuple[int, int, int, Incompatibility | None, int]
+    """Number in the trail, mask after it, mask of itself, cause (None for a decision), level."""
+
+# Which package is decided first; smaller is sooner.
+ROOT = 0
+SINGLETON = 2
+"""Some requirement names one exact version."""
+CONFLICT_EARLY = 3
+"""Its versions were often rejected: choose it before those that reject it."""
+CONFLICT_LATE = 4
+"""Its choice often made others fail."""
+UNSPECIFIED = 5
+
+
+class Package:
+    """A project, or one extra of a project; the latter is either absent or present.
+
+    ``current`` is the set of states that all assignments so far leave.
+    """
+
+    __slots__ = (
+        "affected",
+        "base",
+        "candidates",
+        "culprit",
+        "current",
+        "decision",
+        "edges",
+        "extra",
+        "extras",
+        "full",
+        "history",
+        "incompatibilities",
+        "metadata",
+        "name",
+        "order",
+        "reasons",
+        "snapshot",
+        "tiebreak",
+        "unknown",
+        "unusable",
+        "urgency",
+        "widest",
+    )
+
+    def __init__(self, name: str, extra: str, full: int, *, order: int, tiebreak: int) -> None:
+        self.name = name
+        self.extra = extra
+        """Empty for the project itself."""
+        self.full = full
+        self.current = full
+        self.decision = 0
+        """Bit number of the decided state, 0 while undecided."""
+        self.history: list[Assignment] = []
+        self.incompatibilities: list[Incompatibility] = []
+        self.edges: dict[tuple[Package, int, str], Incompatibility] = {}
+        """Dependencies already told: (package, mask, extra) -> incompatibility."""
+        self.order = order
+        """Order of discovery, shared by a project and its extras."""
+        self.tiebreak = tiebreak
+        self.urgency = UNSPECIFIED
+        self.affected = 0
+        """How often its versions were rejected by others."""
+        self.culprit = 0
+        """How often it had others rejected."""
+        self.base: Package = self
+        self.extras: dict[str, Package] = {}
+        self.snapshot: Snapshot
+        self.candidates: Candidates
+        self.metadata: dict[int, DistMetadata] = {}
+        """What this resolution has asked for, by bit number. Not what others have: results must
+        not depend on what happens to be in memory."""
+        self.reasons: dict[int, str] = {}
+        """Why versions cannot be used, by bit number."""
+        self.unusable = 0
+        """Mask of the versions that were tried in vain."""
+        self.unknown = ""
+        """Why nothing is known of the project; empty where it is."""
+        self.widest = 8
+        """How many candidates to ask for at once at the next conflict."""
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{self.extra}]" if self.extra else self.name

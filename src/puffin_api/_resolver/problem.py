@@ -1,0 +1,127 @@
+"""Problem: everything one resolution is asked, in the solver's terms."""
+
+from __future__ import annotations
+
+from puffin_api._model.options import PrereleaseMode, ResolutionMode
+from puffin_api._resolver.candidates import Candidates, visibility
+from puffin_api._resolver.dependencies import active_rows
+from puffin_api._resolver.version_set import ABSENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.candidates import Policy
+    from puffin_api._resolver.dependencies import Amendments
+    from puffin_api._resolver.snapshot import Snapshot, View
+
+
+class Problem:
+    """What is required, of what, and what is preferred."""
+
+    def __init__(  # noqa: PLR0913  # one parameter for each thing that can be asked
+        self,
+        roots: Sequence[RequirementRow],
+        policy: Policy,
+        amendments: Amendments,
+        *,
+        mode: ResolutionMode = ResolutionMode.HIGHEST,
+        prereleases: PrereleaseMode = PrereleaseMode.IF_NECESSARY,
+        preferences: Mapping[str, Collection[str]] | None = None,
+        permitted: Mapping[str, Collection[str]] | None = None,
+        dependencies: bool = True,
+    ) -> None:
+        self.roots = roots
+        """What the caller requires, markers already decided."""
+        self.policy = policy
+        self.amendments = amendments
+        self.dependencies = dependencies
+        self._mode = mode
+        self._preferences = preferences or {}
+        self._permitted = permitted or {}
+        """Versions that are admitted although yanked, as they were locked."""
+        self._direct = frozenset(row.name for row in roots)
+        self._named = _named_prereleases(roots)
+        self._pins = _pins((*roots, *amendments.all_constraints()))
+        self._shown = visibility(prereleases, explicit=False)
+        self._shown_if_named = visibility(prereleases, explicit=True)
+
+    def candidates(self, snapshot: Snapshot) -> Candidates:
+        """Return the candidates of a project."""
+        name = snapshot.releases.name
+        return Candidates(
+            snapshot.view(self.policy),
+            shown=self._shown_if_named if name in self._named else self._shown,
+            lowest_first=self._mode is ResolutionMode.LOWEST
+            or (self._mode is ResolutionMode.LOWEST_DIRECT and name in self._direct),
+            preferred=_versions(snapshot, self._preferences.get(name, ())),
+            yanked=self._yanked(snapshot),
+        )
+
+    def rows(self, view: View, metadata: DistMetadata, extra: str = "") -> Sequence[RequirementRow]:
+        """Return the dependencies that hold, with the caller's overrides and excludes applied."""
+        key = (metadata, extra)
+        rows = view.rows.get(key)
+        if rows is None:
+            rows = view.rows[key] = active_rows(metadata, self.policy.target, extra)
+        return rows if self.amendments.empty else tuple(self.amendments.apply(rows))
+
+    def mask(self, snapshot: Snapshot, row: RequirementRow) -> int:
+        """Return the versions that a requirement and the caller's constraints admit."""
+        mask = snapshot.mask(row)
+        for constraint in self.amendments.constraints(row.name):
+            mask &= snapshot.mask(constraint)
+        return mask
+
+    def _yanked(self, snapshot: Snapshot) -> int:
+        """Versions that the caller pins exactly, or had locked: they may be yanked."""
+        name = snapshot.releases.name
+        mask = _versions(snapshot, self._permitted.get(name, ()))
+        for row in self._pins.get(name, ()):
+            mask |= snapshot.mask(row)
+        return mask
+
+
+def _pins(rows: Sequence[RequirementRow]) -> dict[str, list[RequirementRow]]:
+    pins: dict[str, list[RequirementRow]] = {}
+    for row in rows:
+        if _is_pin(row):
+            pins.setdefault(row.name, []).append(row)
+    return pins
+
+
+def _is_pin(row: RequirementRow) -> bool:
+    """True for exactly ``==V`` or ``===V``."""
+    text = row.specifier
+    return text.startswith("==") and "," not in text and not text.endswith("*")
+
+
+def _named_prereleases(rows: Sequence[RequirementRow]) -> frozenset[str]:
+    """Names of the projects for which some requirement spells a pre-release out."""
+    from packaging.specifiers import SpecifierSet
+
+    return frozenset(
+        row.name for row in rows if row.specifier and SpecifierSet(row.specifier).prereleases
+    )
+
+
+def _versions(snapshot: Snapshot, versions: Collection[str]) -> int:
+    """Mask of versions given as text; those that are not known are left out."""
+    if not versions:
+        return 0
+    from packaging.version import InvalidVersion, Version
+
+    from puffin_api._model.version_key import version_key
+
+    mask = 0
+    keys = snapshot.releases.keys
+    for version in versions:
+        try:
+            key = version_key(Version(version))
+        except InvalidVersion:
+            continue
+        if key in keys:
+            mask |= 2 << list(keys).index(key)
+    return mask & ~ABSENT

@@ -1,0 +1,125 @@
+"""From decided packages to a Resolution."""
+
+from __future__ import annotations
+
+from puffin_api._model.events import Notice
+from puffin_api._model.resolution import Resolution, ResolvedPackage, VersionChoice
+from puffin_api._resolver.candidates import is_file, summary
+from puffin_api._resolver.version_set import ABSENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.package import Package
+    from puffin_api._resolver.problem import Problem
+
+
+def resolution_of(
+    decided: Sequence[Package], problem: Problem, inputs: Mapping[str, object]
+) -> Resolution:
+    """Make the answer of the solver's decisions."""
+    bases = {package.name: package for package in decided if not package.extra}
+    notices: list[Notice] = []
+    packages = [_package(package, problem, notices) for package in bases.values()]
+    return Resolution(
+        packages,
+        roots=problem.roots,
+        target=problem.policy.target,
+        inputs=inputs,
+        notices=notices,
+        choices=_choices(bases, problem),
+    )
+
+
+def _package(package: Package, problem: Problem, notices: list[Notice]) -> ResolvedPackage:
+    releases, bit = package.snapshot.releases, package.decision
+    file = package.candidates.choose(bit)
+    assert is_file(file), "a decided version has a file"
+    extras = tuple(sorted(e.extra for e in package.extras.values() if e.decision))
+    rows: list[tuple[str, RequirementRow]] = []
+    metadata = package.metadata.get(bit)
+    if metadata is not None:
+        view = package.candidates.view
+        for extra in ("", *extras):
+            rows += [(extra, row) for row in problem.rows(view, metadata, extra)]
+        unknown = [extra for extra in extras if extra not in metadata.extras]
+        notices += [_unknown_extra(package, extra, bit) for extra in unknown]
+    if file.yanked is not None:
+        notices.append(_yanked(package, bit, file.yanked))
+    return ResolvedPackage(
+        package.name,
+        releases.versions[bit - 1],
+        extras,
+        file,
+        releases.files(bit - 1),
+        rows,
+        metadata_from="wheel" if file.is_wheel else "sdist",
+    )
+
+
+def _unknown_extra(package: Package, extra: str, bit: int) -> Notice:
+    version = package.snapshot.version(bit)
+    return Notice(
+        code="unknown-extra",
+        message=f"{package.name} {version} has no extra named {extra!r}",
+        data={"name": package.name, "version": version, "extra": extra},
+    )
+
+
+def _yanked(package: Package, bit: int, reason: str) -> Notice:
+    version = package.snapshot.version(bit)
+    return Notice(
+        code="yanked",
+        message=f"{package.name} {version} was yanked" + (f": {reason}" if reason else ""),
+        data={"name": package.name, "version": version, "reason": reason},
+    )
+
+
+def _choices(bases: Mapping[str, Package], problem: Problem) -> Callable[[str], VersionChoice]:
+    """Return the answer to "why this version", worked out when it is asked."""
+
+    def choice(name: str) -> VersionChoice:
+        package = bases[name]
+        chosen = package.decision
+        rejected: dict[str, str] = {}
+        mask = package.full & ~ABSENT
+        while (bit := package.candidates.best(mask)) and bit != chosen:
+            mask &= ~(1 << bit)
+            rejected[package.snapshot.version(bit)] = _objection(package, bit, bases, problem)
+        return VersionChoice(package.snapshot.version(chosen), rejected)
+
+    return choice
+
+
+def _objection(
+    package: Package, bit: int, bases: Mapping[str, Package], problem: Problem
+) -> str:
+    """Say what speaks against a version in the final resolution."""
+    if bit in package.reasons:
+        return package.reasons[bit]
+    for name, row in _demands(package, bases, problem):
+        if not problem.mask(package.snapshot, row) >> bit & 1:
+            return f"{name} requires {row.text}"
+    choice = package.candidates.choose(bit)
+    if not is_file(choice):
+        return summary(choice)
+    metadata = package.metadata.get(bit)
+    for row in problem.rows(package.candidates.view, metadata) if metadata is not None else ():
+        other = bases.get(row.name)
+        if other is None or not problem.mask(other.snapshot, row) >> other.decision & 1:
+            return f"it requires {row.text}"
+    return "its dependencies do not go together with the rest"
+
+
+def _demands(
+    package: Package, bases: Mapping[str, Package], problem: Problem
+) -> list[tuple[str, RequirementRow]]:
+    found = [("the caller", row) for row in problem.roots if row.name == package.name]
+    for other in bases.values():
+        metadata = other.metadata.get(other.decision)
+        if metadata is not None:
+            rows = problem.rows(other.candidates.view, metadata)
+            found += [(other.name, row) for row in rows if row.name == package.name]
+    return found

@@ -1,0 +1,1 @@
+"""Fakes and makers for tests; public through ``puffin_api.testing``."""

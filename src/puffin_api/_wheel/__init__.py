@@ -1,0 +1,1 @@
+"""One wheel: unpack, read, lay out, link, record and uninstall."""

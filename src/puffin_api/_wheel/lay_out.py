@@ -1,0 +1,240 @@
+"""What a wheel puts where: its files, its ``.data`` files, scripts, and a RECORD of all of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from puffin_api._model.dist_info import INSTALLER
+from puffin_api._model.events import Notice
+from puffin_api._wheel.record import digest_bytes, parse_record, record_row
+from puffin_api._wheel.scripts import check_script_name, launcher, rewrite_shebang
+from puffin_api.errors import UnsafeArchive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from puffin_api._model.cached import CachedWheel, DataFile
+    from puffin_api._model.direct_url import DirectUrl
+
+_INSTALLER_BYTES = f"{INSTALLER}\n".encode()
+_INSTALLER_DIGEST = digest_bytes(_INSTALLER_BYTES)
+_EMPTY_DIGEST = digest_bytes(b"")
+_OURS = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD")
+_SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
+
+
+class Places:
+    """The folders that the parts of a wheel go to, as canonical absolute paths.
+
+    Two schemes with one folder are one place. A file whose path leads from one place into another
+    one inside it counts as one of the inner place, so that each file has one place and path.
+    """
+
+    __slots__ = ("_nested", "_relative", "folders", "home")
+
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        """Take the folder of each scheme: purelib, platlib, scripts, data, headers."""
+        self.folders: dict[str, str] = {}
+        self.home: dict[str, str] = {}
+        """The place of each scheme."""
+        names: dict[str, str] = {}
+        for scheme in _SCHEMES:
+            folder = folders[scheme]
+            self.home[scheme] = names.setdefault(folder, scheme)
+            self.folders.setdefault(self.home[scheme], folder)
+        self._nested = self._find_nested()
+        self._relative: dict[tuple[str, str], str] = {}
+
+    def locate(self, scheme: str, path: str) -> tuple[str, str]:
+        """Return place and path of a file that a wheel gives by scheme and path."""
+        place = self.home[scheme]
+        for prefix, inner in self._nested.get(place, ()):
+            if path.startswith(prefix):
+                return inner, path[len(prefix) :]
+        return place, path
+
+    def relative(self, place: str, path: str, *, start: str) -> str:
+        """Return the path as seen from the place ``start``, with ``/``: as a RECORD there names it."""
+        if place == start:
+            return path
+        prefix = self._relative.get((place, start))
+        if prefix is None:
+            prefix = os.path.relpath(self.folders[place], self.folders[start]).replace(os.sep, "/")
+            self._relative[place, start] = prefix
+        return f"{prefix}/{path}"
+
+    def _find_nested(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        nested: dict[str, list[tuple[str, str]]] = {}
+        for outer, above in self.folders.items():
+            top = above.rstrip(os.sep) + os.sep
+            for inner, folder in self.folders.items():
+                if inner != outer and folder.startswith(top):
+                    prefix = folder[len(top) :].replace(os.sep, "/") + "/"
+                    nested.setdefault(outer, []).append((prefix, inner))
+        # The innermost place first: it is the longest prefix.
+        return {
+            outer: tuple(sorted(pairs, key=lambda pair: -len(pair[0]))) for outer, pairs in nested.items()
+        }
+
+
+class LaidOutFile:
+    """A file that is not part of the wheel's own tree: written from content, or taken from the archive."""
+
+    __slots__ = ("content", "digest", "executable", "path", "place", "size", "source")
+
+    def __init__(  # noqa: PLR0913  # one parameter for each column
+        self,
+        place: str,
+        path: str,
+        digest: str,
+        size: int,
+        *,
+        content: bytes | None = None,
+        source: str = "",
+        executable: bool = False,
+    ) -> None:
+        self.place = place
+        self.path = path
+        self.digest = digest
+        self.size = size
+        self.content = content
+        """What is written; None where ``source`` is linked."""
+        self.source = source
+        """Relative to the archive's files."""
+        self.executable = executable
+
+
+class Layout:
+    """Everything that installing one wheel puts somewhere."""
+
+    __slots__ = ("archive", "dist_info", "extra", "manifest", "name", "notices", "place", "skip")
+
+    def __init__(self, wheel: CachedWheel, place: str) -> None:
+        self.manifest = wheel.manifest
+        self.name = wheel.manifest.name
+        self.archive = f"{wheel.archive}{os.sep}files"
+        self.place = place
+        """Where the wheel's own tree goes."""
+        self.extra: list[LaidOutFile] = []
+        """Scripts and ``.data`` files."""
+        self.dist_info: list[tuple[str, bytes]] = []
+        """Files that are written into the dist-info folder; RECORD is the last."""
+        self.skip: set[str] = set()
+        """Files of the tree that are not to be linked."""
+        self.notices: list[Notice] = []
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each file of the wheel's own tree, as in RECORD."""
+        rows = {path: digest for path, digest, _ in parse_record(self.manifest.record)}
+        return {path: rows.get(path, "") for path in self.manifest.files if path not in self.skip}
+
+
+def lay_out(
+    wheel: CachedWheel,
+    places: Places,
+    *,
+    executable: str,
+    requested: bool = False,
+    direct_url: DirectUrl | None = None,
+) -> Layout:
+    """Work out what installing a wheel puts where. Reads shipped scripts, changes nothing.
+
+    Args:
+        wheel: The unpacked wheel.
+        places: Where the schemes are.
+        executable: The interpreter that scripts shall run with.
+        requested: Whether the user asked for it, so that REQUESTED is written.
+        direct_url: Where it came from, when that is not an index.
+
+    Raises:
+        UnsafeArchive: A script or data file may not be put where the wheel wants it.
+        InstallFailed: No script can start this interpreter.
+        OSError: A shipped script cannot be read.
+    """
+    manifest = wheel.manifest
+    layout = Layout(wheel, places.home["purelib" if manifest.root_is_purelib else "platlib"])
+    for entry in manifest.entry_points:
+        check_script_name(entry.name, package=manifest.name)
+        content = launcher(entry, executable)
+        name = entry.name
+        if sys.platform == "win32":
+            name += "-script.pyw" if entry.gui else "-script.py"
+            layout.notices.append(_no_launcher(manifest.name, name))
+        layout.extra.append(_written(places.home["scripts"], name, content))
+    for data in manifest.data:
+        layout.extra.append(_data_file(layout, data, places, executable))
+    layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
+    return layout
+
+
+def _data_file(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:
+    if data.scheme not in _SCHEMES:
+        raise UnsafeArchive(
+            f"{layout.name} has files for an unknown scheme {data.scheme!r}",
+            name=layout.name,
+            entry=data.source,
+            rule="data-scheme",
+        )
+    if data.scheme == "scripts":
+        return _shipped_script(layout, data, places, executable)
+    path = f"{layout.name}/{data.path}" if data.scheme == "headers" else data.path
+    place, path = places.locate(data.scheme, path)
+    return LaidOutFile(place, path, data.digest, data.size, source=data.source, executable=data.executable)
+
+
+def _shipped_script(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:
+    """Copy a script: it gets a new first line or, at least, its executable bit, and the cache must not."""
+    check_script_name(data.path, package=layout.name)
+    with open(f"{layout.archive}/{data.source}", "rb") as file:
+        content = file.read()
+    rewritten = rewrite_shebang(content, executable)
+    return _written(places.home["scripts"], data.path, content if rewritten is None else rewritten)
+
+
+def _written(place: str, path: str, content: bytes) -> LaidOutFile:
+    return LaidOutFile(place, path, digest_bytes(content), len(content), content=content, executable=True)
+
+
+def _dist_info_files(
+    layout: Layout, places: Places, *, requested: bool, direct_url: DirectUrl | None
+) -> list[tuple[str, bytes]]:
+    folder = layout.manifest.dist_info
+    rows = [_tree_rows(layout)]
+    for extra in layout.extra:
+        path = places.relative(extra.place, extra.path, start=layout.place)
+        rows.append(record_row(path, extra.digest, extra.size))
+    files = [(f"{folder}/INSTALLER", _INSTALLER_BYTES)]
+    rows.append(record_row(files[0][0], _INSTALLER_DIGEST, len(_INSTALLER_BYTES)))
+    if requested:
+        files.append((f"{folder}/REQUESTED", b""))
+        rows.append(record_row(files[-1][0], _EMPTY_DIGEST, 0))
+    if direct_url is not None:
+        content = direct_url.to_json().encode()
+        files.append((f"{folder}/direct_url.json", content))
+        rows.append(record_row(files[-1][0], digest_bytes(content), len(content)))
+    rows.append(record_row(f"{folder}/RECORD", "", ""))
+    files.append((f"{folder}/RECORD", "".join(rows).encode()))
+    return files
+
+
+def _tree_rows(layout: Layout) -> str:
+    """Return the RECORD rows of the tree, less the files of the dist-info folder that are ours to write."""
+    manifest = layout.manifest
+    ours = {f"{manifest.dist_info}/{name}" for name in _OURS}
+    # A membership test on the text first: files that a wheel must not have are rare.
+    if not any(path in manifest.record for path in ours):
+        return manifest.record
+    layout.skip = ours & set(manifest.files)
+    if not layout.skip:
+        return manifest.record
+    return "".join(record_row(*row) for row in parse_record(manifest.record) if row[0] not in ours)
+
+
+def _no_launcher(package: str, script: str) -> Notice:
+    return Notice(
+        code="no-launcher",
+        message=f"{package}: {script} has no .exe launcher; start it with python",
+        data={"name": package, "script": script},
+    )

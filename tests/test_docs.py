@@ -1,0 +1,249 @@
+"""The documents keep their word: paths exist, links lead somewhere, code compiles, lists are complete."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from puffin_api import errors
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", *ROOT.glob("changelog.d/README.md")])
+EXAMPLES = sorted([*DOCS.glob("examples/*.py"), *ROOT.glob("examples/*.py")])
+QUOTATION = re.compile(r"^<!-- (\S+\.py): (\S+) -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading of the second level."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the body rows of the first table."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+# ---------------------------------------------------------------------------------------------
+# The map
+
+
+def where_is() -> list[tuple[str, str]]:
+    table = rows(section(read(DOCS / "explanation/architecture.md"), "Where is ...?"))
+    return [(question, path) for question, cell in table for path in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_the_architecture_page_opens_with_twenty_questions():
+    page = read(DOCS / "explanation/architecture.md")
+    questions = {question for question, _ in where_is()}
+
+    assert re.findall(r"^## .*", page, re.MULTILINE)[0] == "## Where is ...?"
+    assert len(questions) >= 20
+
+
+@pytest.mark.parametrize(("question", "path"), where_is())
+def test_the_file_that_answers_exists(question, path):
+    assert (ROOT / path).is_file(), question
+
+
+# ---------------------------------------------------------------------------------------------
+# Links and code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_to_a_file(page):
+    prose = re.sub(r"^```.*?^```$", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    targets = [urlsplit(target) for target in re.findall(r"\]\(([^)\s]+)\)", prose)]
+    missing = [t.path for t in targets if not t.scheme and t.path and not (page.parent / t.path).exists()]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_python_block_compiles(page):
+    for block in python_blocks(read(page)):
+        ast.parse(block)
+
+
+def part(path: str, name: str) -> str:
+    """The lines between the marks `[start:name]` and `[end:name]` of an example."""
+    _, start, rest = read(ROOT / path).partition(f"# [start:{name}]\n")
+    text, end, _ = rest.partition(f"# [end:{name}]")
+    assert start
+    assert end
+    return text.strip()
+
+
+@pytest.mark.parametrize(
+    ("page", "path", "name", "code"),
+    [(name_of(page), *quotation) for page in PAGES for quotation in QUOTATION.findall(read(page))],
+)
+def test_every_quoted_program_is_the_one_that_is_run(page, path, name, code):
+    assert code.strip() == part(path, name), page
+
+
+def test_programs_are_quoted_at_all():
+    assert sum(len(QUOTATION.findall(read(page))) for page in PAGES) >= 10
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name_of)
+def test_every_example_uses_only_public_names(path):
+    tree = ast.parse(read(path))
+    wanted = {
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "puffin_api"
+        for alias in node.names
+    }
+    private = [(module, name) for module, name in wanted if "._" in module]
+    unknown = [
+        (module, name)
+        for module, name in wanted
+        if not private
+        and name not in {*import_module(module).__all__, "errors", "model", "protocols", "testing"}
+    ]
+
+    assert private == unknown == []
+
+
+def run(name: str, folder: Path) -> str:
+    """Run an example of the documentation in a folder; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(DOCS / "examples" / name)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["foreign_target.py", "errors_as_data.py", "progress.py", "foreign_lock.py"])
+def test_the_example_runs_without_a_network(name, tmp_path):
+    run(name, tmp_path)
+
+
+def test_the_advice_of_the_example_follows_the_fields(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "examples")
+    advice = import_module("errors_as_data").advice
+
+    assert advice(errors.RateLimited(url="https://index.invalid/", retry_after=3)) == "wait 3 s, then again"
+    assert advice(errors.RateLimited(url="https://index.invalid/")) == "again later"
+    assert "flsk" in advice(errors.PackageNotFound(name="flsk", indexes=["https://index.invalid/"]))
+    assert advice(errors.BuildForbidden(package="x", hint="allow builds")) == "allow builds"
+
+
+@pytest.mark.network
+def test_the_program_of_the_tutorial_runs(tmp_path):
+    lines = run("first_install.py", tmp_path).splitlines()
+
+    assert any(line.startswith("flask 3") for line in lines)
+    assert lines[-1] == "True"
+
+
+# ---------------------------------------------------------------------------------------------
+# Reference pages
+
+
+def test_the_reference_lists_every_error_with_its_code_and_fields():
+    documented = {
+        cells[0].replace("&emsp;", "").strip("`"): (cells[1].strip("`"), cells[2], cells[3])
+        for cells in rows(read(DOCS / "reference/errors.md"))
+    }
+    actual = {
+        name: (
+            kind.code,
+            ", ".join(f"`{field}`" for field in kind._fields) or "-",
+            "yes" if kind.retryable else "no",
+        )
+        for name in errors.__all__
+        if (kind := getattr(errors, name))
+    }
+
+    assert documented == actual
+
+
+def test_every_error_has_a_code_of_its_own():
+    codes = [getattr(errors, name).code for name in errors.__all__]
+
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_reference_lists_every_event_with_its_fields():
+    event = import_module("puffin_api.model").Event
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(read(DOCS / "reference/events.md"))}
+    actual = {
+        kind.__name__: ", ".join(f"`{field.name}`" for field in kind.__attrs_attrs__)
+        for kind in event.__args__
+    }
+
+    assert documented == actual
+
+
+def test_the_reference_lists_every_fake():
+    table = rows(read(DOCS / "how-to/fakes-in-tests.md"))
+    documented = {name for cells in table for name in re.findall(r"`([^`]+)`", cells[0])}
+    names = import_module("puffin_api.testing").__all__
+
+    assert documented <= set(names)
+
+
+# ---------------------------------------------------------------------------------------------
+# README and tools
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.MULTILINE))
+
+
+def test_every_command_of_the_readme_is_a_target_of_the_makefile():
+    commands = set(re.findall(r"make ([a-z-]+)", read(ROOT / "README.md")))
+
+    assert {"demo", "test", "check", "test-network", "bench", "docs", "api"} <= commands
+    assert commands <= make_targets()
+
+
+def test_the_readme_opens_with_two_commands():
+    first_block = re.search(r"^```console\n(.*?)^```$", read(ROOT / "README.md"), re.DOTALL | re.MULTILINE)
+
+    assert first_block
+    assert [line.split("#")[0].strip() for line in first_block[1].splitlines()] == ["make demo", "make test"]
+    assert first_block.start() < 50
+
+
+def test_the_first_program_is_the_same_everywhere():
+    program = part("docs/examples/first_install.py", "program").replace(', exists="reuse"', "")
+
+    assert program in python_blocks(read(ROOT / "README.md"))[0]
+
+
+def test_each_changelog_fragment_has_a_known_kind():
+    names = [path.name for path in (ROOT / "changelog.d").iterdir() if path.name != "README.md"]
+
+    assert [
+        n for n in names if not re.fullmatch(r"[a-z0-9-]+\.(breaking|deprecation|feature|fix)\.md", n)
+    ] == []
