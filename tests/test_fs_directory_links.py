@@ -19,6 +19,7 @@ from puffin_api._fs import (
     choose_directory_link,
     linked_text,
     read_directory_link,
+    unique_name,
 )
 from puffin_api.protocols import DirectoryLink
 
@@ -130,6 +131,29 @@ def test_a_target_named_by_a_detour_is_canonical_all_the_same(link, root):
     link.publish(root / "links" / "it", root / "detour" / "one")
 
     assert link.read(root / "links" / "it") == archive
+
+
+def test_a_link_reached_by_a_detour_gives_the_canonical_path(link, root):
+    archive = make_archive(root, "one")
+    link.publish(root / "links" / "it", archive)
+    (root / "deep" / "er").mkdir(parents=True)
+    os.symlink(root / "links", root / "deep" / "er" / "detour", target_is_directory=True)
+    # What `..` would lead to if the detour were not one.
+    make_archive(root / "deep" / "er", "one")
+
+    assert link.read(root / "deep" / "er" / "detour" / "it") == archive
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the right to make symbolic links")
+def test_a_link_that_leads_to_a_link_gives_the_canonical_path(root):
+    archive = make_archive(root, "one")
+    os.symlink(archive, root / "second", target_is_directory=True)
+    os.symlink(root / "archive", root / "third", target_is_directory=True)
+
+    for text in ("../second", root / "third" / "one"):
+        link = root / "links" / unique_name()
+        os.symlink(text, link, target_is_directory=True)
+        assert SymlinkDirectoryLink().read(link) == archive
 
 
 def test_publishing_again_moves_the_link_and_keeps_both_archives(link, root):
@@ -247,6 +271,7 @@ def test_a_link_in_a_circle_is_missing(root):
 def test_a_damaged_pointer_file_is_missing(root, damage):
     link = PointerFileDirectoryLink()
     link.publish(root / "links" / "it", make_archive(root, "one"))
+    make_archive(root, "on")  # what a shorter text leads to
     text = (root / "links" / "it").read_bytes()
 
     (root / "links" / "it").write_bytes(damage(text))

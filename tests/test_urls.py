@@ -14,6 +14,7 @@ from puffin_api._urls import (
     canonical,
     filename,
     join,
+    joiner,
     origin,
     path_to_url,
     redact,
@@ -26,10 +27,9 @@ from puffin_api.errors import RequirementInvalid
 
 # Pieces that matter to these functions, in any order: more telling than any text.
 PIECES = st.sampled_from(
-    "https git+ssh http file :// : / // @ ? # % %2f %41 %7e %25 host GitHub.com user Org .git .. ./ "
-    "[::1] 8080 443 é a=b & ~ ;".split()
-    + [" "]
-)
+    """https git+ssh http file :// : / // @ ? # % %2f %41 %7e %25 host GitHub.com user Org .git .. ./
+    [::1] 8080 443 é a=b & ~ ;""".split()  # noqa: SIM905  # forty quoted strings are harder to read
+) | st.just(" ")
 ANY_TEXT = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=40))
 WORD = st.text("abcXYZ0189-_~.", min_size=1, max_size=8)
 SECRET = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=8).map(lambda text: f"SECRET{text}")
@@ -108,6 +108,13 @@ def test_any_link_leads_where_urllib_says(base, href):
     assert urlsplit(join(base, href)).geturl() == urlsplit(urljoin(base, href)).geturl()
 
 
+def test_a_joiner_joins_as_join_does():
+    join_to_base = joiner("https://host/simple/flask/")
+
+    for href in ("a.whl", "../a.whl", "../../../a.whl", "/a.whl", "//h/a.whl", "http://h/a.whl", ""):
+        assert join_to_base(href) == join("https://host/simple/flask/", href)
+
+
 # ---------------------------------------------------------------------------------------------
 # canonical, repository
 
@@ -139,6 +146,8 @@ SAME = [
     ("file:///srv/a", "file://localhost/srv/a/"),
     ("https://[::1]/a", "https://[::1]:443/a"),
     ("https://host/a", "https://user:pass/word@host/a"),
+    ("https://host", "https://a:b/c@d:e/f@host"),
+    ("no url: %41 ", "no url: %41 "),
 ]
 
 DIFFERENT = [

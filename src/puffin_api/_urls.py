@@ -36,7 +36,7 @@ class _Url:
     __slots__ = ("authority", "fragment", "path", "query", "scheme", "userinfo")
 
     def __init__(self, url: str) -> None:
-        scp = None if "://" in url else _SCP(url)
+        scp = _SCP(url)
         if scp:
             vcs, user, host, path = scp.groups()
             url = f"{vcs or ''}ssh://{user}@{host}/{path.lstrip('/')}"
@@ -47,24 +47,28 @@ class _Url:
         self.authority: str | None = authority
         """Host and port."""
         self.userinfo: str | None = None
-        if authority is not None:
-            self._cut_userinfo(authority)
+        while self.authority is not None and self._cut_userinfo(self.authority):
+            pass  # what is left may have more of it, in a URL that somebody made up
 
-    def _cut_userinfo(self, authority: str) -> None:
-        bare = "@" not in authority and "@" in self.path and not self._is_ssh
-        if bare and self._has_no_port(authority):
-            # A password with a bare slash: without this it would be taken for host and path, and shown.
-            tail, _, self.path = self.path.partition("@")[2].partition("/")
-            self.userinfo, self.authority = authority, tail
-            self.path = f"/{self.path}"
-            return
+    def _cut_userinfo(self, authority: str) -> bool:
+        """Take what is no host out of the authority; False where nothing is."""
         userinfo, at, host = authority.rpartition("@")
-        self.userinfo = userinfo if at else None
-        self.authority = host
-        if self._is_ssh and self._has_no_port(host):
+        if at:
+            self.userinfo, self.authority = userinfo, host
+        elif not self._has_no_port(authority):
+            return False
+        elif self._is_ssh:
             # ssh://git@host:owner/project, which git refuses but people write.
-            self.authority, _, owner = host.rpartition(":")
+            self.authority, _, owner = authority.rpartition(":")
             self.path = f"/{owner}{self.path}"
+        elif "@" in self.path:
+            # A password with a bare slash: without this it would be taken for host and path, and shown.
+            self.userinfo = authority
+            self.authority, slash, path = self.path.partition("@")[2].partition("/")
+            self.path = slash + path
+        else:
+            return False
+        return True
 
     @property
     def _is_ssh(self) -> bool:
@@ -121,12 +125,13 @@ def joiner(base: str) -> Callable[[str], str]:
         while path.startswith("../"):
             level -= 1
             path = path[3:]
-        # Dot segments, parameters, other schemes and hosts have rules of their own.
-        if folders and level >= -len(folders) and "/." not in path and ";" not in path:
+        # Dot segments, empty ones, parameters, other schemes and hosts have rules of their own.
+        is_simple = "/." not in path and "//" not in path and ";" not in path
+        if is_simple and folders and level >= -len(folders):
             head = path[:1]
             if (head.isalnum() or head == "_") and ":" not in path:
                 return folders[level] + path
-            if head == "/" and level == -1 and not path.startswith("//"):
+            if head == "/" and level == -1:
                 return root + path[1:]
         return urljoin(base, href)
 
@@ -134,7 +139,7 @@ def joiner(base: str) -> Callable[[str], str]:
 
 
 def _folders(base: str) -> tuple[str, ...]:
-    """Return the URLs of the folders that a page lies in, the root first; none where that is not so simple."""
+    """Return the URLs of the folders that a page lies in, the root first; none if it is not so simple."""
     if not base.startswith(("https://", "http://")) or any(mark in base for mark in ("?", "#", "/.")):
         return ()
     if base.find("//", 8) >= 0:
@@ -149,7 +154,7 @@ def canonical(url: str) -> str:
     Scheme and host in lower case, no default port, escapes normalised, one trailing slash and a
     ``.git`` suffix (also before ``@revision``) dropped, owner and project of github.com in lower case,
     ``git@host:path`` as ``ssh://host/path``. Credentials, user names included, are never part of it.
-    Query and fragment stay as they are.
+    Query and fragment stay as they are, and so does what is no URL.
 
     >>> canonical("HTTPS://user:token@GitHub.com:443/Org/Project.git@Main/")
     'https://github.com/org/project@Main'
@@ -213,8 +218,7 @@ def redact(url: str) -> str:
     """
     if "@" not in url and "?" not in url:
         return url
-    scp = None if "://" in url else _SCP(url)
-    if scp:
+    if _SCP(url):
         return url
     parts = _Url(url)
     if parts.query:
@@ -286,6 +290,8 @@ def _windows_path(host: str, path: str) -> str:
 
 
 def _canonicalize(parts: _Url) -> None:
+    if parts.scheme is None:
+        return  # no URL: nobody knows what its characters mean
     if parts.authority is not None:
         parts.authority = parts.canonical_authority()
         if parts.scheme == "file" and parts.authority == "localhost":

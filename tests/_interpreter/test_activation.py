@@ -57,6 +57,7 @@ def test_sh_activates_and_deactivates(tmp_path, current, shell, name):
             "deactivate",
             'printf "%s\\n" "${VIRTUAL_ENV-unset}" "${VIRTUAL_ENV_PROMPT-unset}"',
             'printf "%s\\n" "$PYTHONHOME" "$PATH" "${PS1-}"',
+            "set | grep ^_OLD_VIRTUAL || true",  # nothing is left
             "(deactivate) 2>/dev/null || echo gone",
         ],
         PYTHONHOME="/home/of/python",

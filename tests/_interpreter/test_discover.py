@@ -142,6 +142,13 @@ def test_sources_come_in_order_and_unread_ones_are_not_looked_at(tmp_path):
     ]
 
 
+def test_folders_relative_to_some_working_directory_are_passed_over(tmp_path, monkeypatch):
+    _executable(tmp_path / "python3")
+    monkeypatch.chdir(tmp_path)
+
+    assert _found("", environ={"PATH": "::."}) == [("running", Path(sys.executable))]
+
+
 def test_a_broken_active_environment_is_still_a_candidate(tmp_path):
     environ = {"VIRTUAL_ENV": str(tmp_path / "gone")}
 

@@ -137,6 +137,7 @@ def test_noise_of_the_interpreter_does_no_harm(tmp_path, current):
     info = probe(prefix / "bin" / "python", timeout=60)
 
     assert info.prefix == prefix
+    assert not list((prefix / current.venv_scheme.purelib).glob("__pycache__")), "bytecode was left"
 
 
 def test_the_path_is_kept_and_not_dereferenced(tmp_path, current):
@@ -160,6 +161,15 @@ def test_any_path_can_be_probed(tmp_path, any_python, info_of, name):
 
     assert info.prefix == prefix
     assert InterpreterInfo.from_dict(json.loads(json.dumps(info.to_dict()))) == info
+
+
+def test_the_base_of_an_environment_is_outside_it(tmp_path, any_python, info_of):
+    prefix = create_venv(tmp_path / "env", info_of(any_python))
+
+    base = probe(prefix / "bin" / "python", timeout=60).base_executable
+
+    assert not base.startswith(str(prefix))
+    assert os.path.realpath(base) == os.path.realpath(any_python)
 
 
 def test_vetoes_of_a_manylinux_module_are_honoured(tmp_path, any_python, info_of, ask):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -301,6 +302,34 @@ def test_an_environment_that_cannot_be_finished_leaves_the_old_one(tmp_path, cur
     with pytest.raises(EnvironmentProblem, match="could not be made"):
         create_venv(prefix, attrs.evolve(current, venv_scheme=scheme), exists="replace")
 
+    assert (prefix / "mine").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["env"]
+
+
+def test_an_environment_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, current):
+    prefix = create_venv(tmp_path / "env", current)
+    (prefix / "mine").write_text("x")
+    program = """
+import errno, sys
+from puffin_api._interpreter.probe import current_info
+from puffin_api._interpreter.venv import create_venv
+from puffin_api.errors import EnvironmentProblem
+
+def refuse(event, arguments):
+    if event == "os.rename" and str(arguments[0]).endswith(".new"):
+        raise OSError(errno.ENOSPC, "full")
+
+info = current_info()
+sys.addaudithook(refuse)
+try:
+    create_venv(sys.argv[1], info, exists="replace")
+except EnvironmentProblem as error:
+    print(error)
+"""
+
+    told = subprocess.run([sys.executable, "-c", program, prefix], capture_output=True, text=True, check=True)
+
+    assert "full" in told.stdout
     assert (prefix / "mine").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["env"]
 

@@ -104,12 +104,12 @@ def _without_port(host: str) -> str:
 def _parse_netrc(text: str) -> tuple[dict[str, Login], Login | None]:
     """Logins by host, and that for all other hosts; of several for one host the first counts."""
     entries: list[tuple[str | None, dict[str, str]]] = []
-    tokens = iter(_tokens(text))
-    for token in tokens:
-        if token in ("machine", "default"):
-            entries.append((next(tokens, "") if token == "machine" else None, {}))
-        elif token in _FIELDS and entries:
-            entries[-1][1].setdefault(_FIELDS[token], next(tokens, ""))
+    words = iter(_tokens(text))
+    for word in words:
+        if word in ("machine", "default"):
+            entries.append((next(words, "") if word == "machine" else None, {}))
+        elif word in _FIELDS and entries:
+            entries[-1][1].setdefault(_FIELDS[word], next(words, ""))
     logins: dict[str | None, Login] = {}
     for host, fields in entries:
         if fields:

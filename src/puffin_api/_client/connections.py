@@ -70,7 +70,8 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     try:
         addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        cause = error if isinstance(error, socket.gaierror) else socket.gaierror(socket.EAI_NONAME, str(error))
+        bad_name = socket.gaierror(socket.EAI_NONAME, str(error))
+        cause = error if isinstance(error, socket.gaierror) else bad_name
         raise NameResolutionError(host, connection, cause) from error
     failure: OSError | None = None
     for family, kind, protocol, _, address in addresses:

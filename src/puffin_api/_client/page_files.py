@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from puffin_api._cache.project_table import unpack_row
 from puffin_api._model.filename import parse_sdist_name
 from puffin_api._model.names import is_name, normalize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._model.file import FileRow
 
 # Best first: the digest that is worth checking where there are several.
 _STRENGTH = ("sha512", "sha384", "sha256", "blake2b", "sha3_512", "sha3_256", "sha224", "sha1", "md5")
@@ -38,25 +42,40 @@ class FileNames:
         self._same: dict[str, bool] = {}
 
     def version(self, filename: str) -> str:
-        """Return the version as written.
+        """Return the version as written; whether it is one has to be looked at.
 
         Raises:
             ValueError: It is no wheel and no source distribution of this project; the text says why.
         """
         if "/" in filename or "\\" in filename or "\x00" in filename:
             raise ValueError("its name is the name of a path")
-        if filename[-4:] != ".whl":
-            return parse_sdist_name(filename, self.project)
+        if filename[-4:] == ".whl":
+            return self._wheel(filename)
+        if filename[-7:] == ".tar.gz":
+            # Where the name ends at the last "-" it can end nowhere else, so this saves trying.
+            name, _, version = filename[:-7].rpartition("-")
+            if self._is_ours(name):
+                return version
+        return parse_sdist_name(filename, self.project)
+
+    def _wheel(self, filename: str) -> str:
         parts = filename[:-4].split("-")
         if len(parts) == 6:
             if not parts[2][:1].isdigit():
                 raise ValueError(f"the build tag {parts[2]!r} does not begin with a digit")
         elif len(parts) != 5:
             raise ValueError("a wheel's name has five or six parts joined by '-'")
-        name = parts[0]
+        if not self._is_ours(parts[0]):
+            raise ValueError(f"it belongs to another project than {self.project}")
+        return parts[1].replace("_", "-")
+
+    def _is_ours(self, name: str) -> bool:
         is_same = self._same.get(name)
         if is_same is None:
             is_same = self._same[name] = is_name(name) and normalize(name) == self.project
-        if not is_same:
-            raise ValueError(f"it belongs to another project than {self.project}")
-        return parts[1].replace("_", "-")
+        return is_same
+
+
+def rows_of(packed: Iterable[tuple[str, PackedRow]], project: str) -> list[FileRow]:
+    """Return the rows of packed files."""
+    return [unpack_row(row, project=project, version=version) for version, row in packed]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from html.parser import HTMLParser
 
-from puffin_api._client.page_files import FileNames, is_offerable, strongest
-from puffin_api._model.file import FileRow
+from puffin_api._client.page_files import FileNames, is_offerable, rows_of, strongest
 from puffin_api._urls import filename as filename_of
 from puffin_api._urls import join, redact, split_credentials, split_fragment
 from puffin_api.errors import MetadataInvalid
@@ -15,7 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Parsed = tuple[Sequence[FileRow], dict[str, str], str]
+    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._client.simple_json import Packed
+    from puffin_api._model.file import FileRow
 
 
 class Link:
@@ -34,18 +35,12 @@ class Link:
         self.yanked = (attributes["data-yanked"] or "") if "data-yanked" in attributes else None
         self.metadata = _metadata(attributes)
 
-    def row(self, project: str, version: str) -> FileRow:
-        """Return the row of the file that it leads to."""
-        return FileRow(
-            project=project,
-            version=version,
-            filename=self.filename,
-            url=self.url,
-            hashes=self.hashes,
-            requires_python=self.requires_python,
-            yanked=self.yanked,
-            metadata=self.metadata,
-        )
+    def pack(self) -> PackedRow:
+        """Return the packed row of the file that it leads to."""
+        name, url = self.filename, self.url
+        address = url[: -len(name)] if url.endswith("/" + name) else url
+        hashes = " ".join(self.hashes)
+        return (name, address, hashes, None, None, self.requires_python, self.yanked, self.metadata)
 
 
 class Page:
@@ -59,17 +54,23 @@ class Page:
         self.status = status
 
 
-def parse(body: bytes, url: str, project: str) -> Parsed:
+def parse(body: bytes, url: str, project: str) -> tuple[Sequence[FileRow], dict[str, str], str]:
     """Read a page; arguments, result and errors are those of `simple_json.parse`."""
+    packed, skipped, status = pack(body, url, project)
+    return rows_of(packed, project), skipped, status
+
+
+def pack(body: bytes, url: str, project: str) -> Packed:
+    """Read a page; arguments, result and errors are those of `simple_json.pack`."""
     page = read_page(body, url, project)
     names = FileNames(project)
-    rows: list[FileRow] = []
+    packed: list[tuple[str, PackedRow]] = []
     for link in page.links:
         try:
-            rows.append(link.row(project, names.version(link.filename)))
+            packed.append((names.version(link.filename), link.pack()))
         except ValueError as error:
             page.skipped[link.filename] = str(error)
-    return rows, page.skipped, page.status
+    return packed, page.skipped, page.status
 
 
 def read_page(body: bytes, url: str, project: str = "") -> Page:

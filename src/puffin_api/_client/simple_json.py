@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
-from puffin_api._client.page_files import FileNames, is_offerable, strongest
-from puffin_api._model.file import FileRow
+from puffin_api._client.page_files import FileNames, is_offerable, rows_of, strongest
 from puffin_api._urls import join, redact, split_credentials
 from puffin_api.errors import MetadataInvalid
 
@@ -14,11 +12,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Parsed = tuple[Sequence[FileRow], dict[str, str], str]
+    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._model.file import FileRow
+
+    Packed = tuple[list[tuple[str, PackedRow]], dict[str, str], str]
 
 
-def parse(body: bytes, url: str, project: str) -> Parsed:
+def parse(body: bytes, url: str, project: str) -> tuple[Sequence[FileRow], dict[str, str], str]:
     """Read a page: its files, those that were left out with the reason, and the project's status.
+
+    Arguments and errors are those of `pack`.
+    """
+    packed, skipped, status = pack(body, url, project)
+    return rows_of(packed, project), skipped, status
+
+
+def pack(body: bytes, url: str, project: str) -> Packed:
+    """Read a page into version and packed row of each file, what was left out and why, and the status.
 
     One bad file is left out; it never hides the others.
 
@@ -34,16 +44,16 @@ def parse(body: bytes, url: str, project: str) -> Parsed:
     files = page.get("files", [])
     if not isinstance(files, list):
         raise _invalid(url, project, "'files' is no list")
-    names = FileNames(project)
-    rows: list[FileRow] = []
+    version_of = FileNames(project).version
+    packed: list[tuple[str, PackedRow]] = []
     skipped: dict[str, str] = {}
     for file in files:
         try:
-            rows.append(_row(file, url, names))
+            packed.append((version_of(file["filename"]), _pack(file, url)))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             label = file.get("filename") if isinstance(file, dict) else None
-            skipped[label if isinstance(label, str) else f"file {len(rows) + len(skipped)}"] = _why(error)
-    return rows, skipped, _status(page)
+            skipped[label if isinstance(label, str) else f"file {len(packed) + len(skipped)}"] = _why(error)
+    return packed, skipped, _status(page)
 
 
 def _load(body: bytes, url: str, project: str) -> dict[str, object]:
@@ -60,57 +70,48 @@ def _load(body: bytes, url: str, project: str) -> dict[str, object]:
     return page
 
 
-def _row(file: Mapping[str, object], page_url: str, names: FileNames) -> FileRow:
+def _pack(file: Mapping[str, object], page_url: str) -> PackedRow:
+    """Check one file and pack it. There are millions of them, so the usual case comes first."""
+    get = file.get
     filename, url = file["filename"], file["url"]
     if not isinstance(filename, str) or not isinstance(url, str):
         raise ValueError("its name or its address is no text")
-    version = names.version(filename)
-    hashes = file.get("hashes") or {}
-    requires_python = file.get("requires-python") or ""
-    size = file.get("size")
-    if not isinstance(requires_python, str) or not isinstance(hashes, dict):
+    if not url.startswith("https://") or "#" in url or "@" in url:
+        url = _absolute(page_url, url)
+    requires_python, hashes, size = get("requires-python"), get("hashes"), get("size")
+    if requires_python is None:
+        requires_python = ""
+    if not isinstance(requires_python, str) or not isinstance(hashes, dict | None):
         raise ValueError("its requires-python or its hashes are of the wrong kind")
-    return FileRow(
-        project=names.project,
-        version=version,
-        filename=filename,
-        url=_absolute(page_url, url),
-        hashes=tuple([f"{name}:{_digest(digest)}" for name, digest in hashes.items()]),
-        size=size if isinstance(size, int) and size >= 0 else None,
-        upload_time=_time(file.get("upload-time")),
-        requires_python=requires_python,
-        yanked=_yanked(file.get("yanked")),
-        metadata=_metadata(file),
+    yanked, upload_time = get("yanked"), get("upload-time")
+    metadata = get("core-metadata")
+    if not isinstance(metadata, bool):
+        metadata = _metadata(file)
+    return (
+        filename,
+        url.removesuffix(filename),
+        _hashes(hashes) if hashes else "",
+        size if isinstance(size, int) and size >= 0 else None,
+        upload_time if isinstance(upload_time, str) else None,
+        requires_python,
+        None if yanked is False else _yanked(yanked),
+        metadata,
     )
 
 
 def _absolute(page_url: str, href: str) -> str:
     """Return the full address, without fragment and login."""
-    url = join(page_url, href)
-    if "#" in url:
-        url = url.partition("#")[0]
-    if "@" in url:
-        url = split_credentials(url)[0]
+    url = split_credentials(join(page_url, href).partition("#")[0])[0]
     if not is_offerable(url, page_url):
         raise ValueError(f"its address {redact(url)} is none that we would fetch")
     return url
 
 
-def _digest(digest: object) -> str:
-    if not isinstance(digest, str):
+def _hashes(hashes: Mapping[str, object]) -> str:
+    digests = [f"{name}:{digest}" for name, digest in hashes.items() if isinstance(digest, str)]
+    if len(digests) != len(hashes):
         raise ValueError("one of its hashes is no text")
-    return digest.lower()
-
-
-def _time(text: object) -> float | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        when = datetime.fromisoformat(text)
-        # Naive times would be read in the zone of this machine.
-        return when.timestamp() if when.tzinfo is not None else datetime.fromisoformat(text + "Z").timestamp()
-    except (ValueError, OverflowError):
-        return None
+    return " ".join(digests).lower()
 
 
 def _yanked(value: object) -> str | None:

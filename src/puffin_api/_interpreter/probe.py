@@ -218,7 +218,7 @@ def _fingerprint(path: Path) -> list[object]:
 
     real = os.path.realpath(path)
     config = os.path.join(os.path.dirname(os.path.dirname(path)), "pyvenv.cfg")
-    return [_stat(path, follow=False), real, _stat(real), host_fingerprint()]
+    return [_stat(path, follow=False), real, _stat(real), _stat(config), host_fingerprint()]
 
 
 def _stat(path: str | Path, *, follow: bool = True) -> list[int]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import attrs
@@ -201,21 +200,27 @@ def _build_beside(plan: _Plan, *, replace: bool) -> None:
     # A link to a folder stays; what it leads to is changed.
     place = Path(os.path.realpath(plan.prefix))
     os.makedirs(place.parent, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{place.name[:40]}-", suffix=".new", dir=place.parent))
+    beside = place.with_name(f".{place.name[:40]}-{os.urandom(6).hex()}")
+    new, old = Path(f"{beside}.new"), Path(f"{beside}.old")
     try:
-        new = work / "env"
         _fill(new, plan)
-        old = work / "old"
         if replace:
-            os.rename(place, old)
-        try:
+            _swap_in(new, place, old)
+        else:
             _move_in(new, place)
-        except OSError:
-            if replace:
-                os.rename(old, place)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    except BaseException:  # Ctrl-C too
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap_in(new: Path, place: Path, old: Path) -> None:
+    os.rename(place, old)
+    try:
+        os.rename(new, place)
+    except BaseException:
+        os.rename(old, place)
+        raise
 
 
 def _move_in(new: Path, place: Path) -> None:
@@ -234,7 +239,7 @@ def _fill(root: Path, plan: _Plan) -> None:
     if _has_lib64(info):
         os.makedirs(root / "lib")
         os.symlink("lib", root / "lib64")
-    for library in (scheme.purelib, scheme.platlib):
+    for library in {scheme.purelib, scheme.platlib}:
         os.makedirs(root / library, exist_ok=True)
     base = base_executable(info)
     if info.is_windows:

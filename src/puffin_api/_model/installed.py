@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from puffin_api._model.dist_info import InstalledEntryPoint, parse_entry_points, top_level_modules
 from puffin_api._model.direct_url import DirectUrl
+from puffin_api._model.dist_info import InstalledEntryPoint, parse_entry_points, top_level_modules
 from puffin_api._model.metadata import CoreMetadata, parse_metadata
 from puffin_api.errors import MetadataInvalid
 
@@ -115,7 +115,7 @@ class InstalledDistribution:
     @property
     def installer(self) -> str:
         """The tool that installed it; empty where it does not say."""
-        return self._once("installer", lambda: (self.read_text("INSTALLER") or "").strip())
+        return self._once("installer", self._read_installer)
 
     @property
     def requested(self) -> bool:
@@ -166,6 +166,9 @@ class InstalledDistribution:
             return None if text is None else parse_metadata(text, source=self._location)
         except MetadataInvalid:
             return None
+
+    def _read_installer(self) -> str:
+        return (self.read_text("INSTALLER") or "").strip()
 
     def _read_direct_url(self) -> DirectUrl | None:
         text = self.read_text("direct_url.json")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Action = Literal["install", "upgrade", "downgrade", "reinstall", "remove"]
     Cause = Literal["missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan"]
     Mode = Literal["add", "sync", "uninstall"]
+    RemovedFiles = tuple[str, Sequence[str]]
+    """The folder around a distribution's metadata, and its files relative to that, as RECORD has them."""
 
     class Explains(Protocol):
         """What a change needs of the resolution that it comes from."""
@@ -146,7 +148,9 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     kept: int = 0
     """How many packages of the resolution are there already."""
-    _leaving: tuple[InstalledDistribution, ...] = attrs.field(default=(), eq=False, repr=False, alias="leaving")
+    _leaving: tuple[InstalledDistribution, ...] = attrs.field(
+        default=(), eq=False, repr=False, alias="leaving"
+    )
     _arriving: tuple[CachedWheel, ...] = attrs.field(default=(), eq=False, repr=False, alias="arriving")
 
     @property
@@ -234,18 +238,13 @@ class InstallReport:
     bytes_downloaded: int = 0
     transaction_id: str = ""
     """Empty where nothing had to be changed."""
-    _gone: tuple[str, ...] = attrs.field(default=(), eq=False, repr=False, alias="gone")
-    _fresh: tuple[str, ...] = attrs.field(default=(), eq=False, repr=False, alias="fresh")
+    _removed: tuple[RemovedFiles, ...] = attrs.field(default=(), eq=False, repr=False, alias="removed")
+    _arrived: tuple[CachedWheel, ...] = attrs.field(default=(), eq=False, repr=False, alias="arrived")
 
     @property
     def changed(self) -> bool:
         """True where the environment is not what it was."""
         return bool(self.changes)
-
-    @property
-    def gone(self) -> Sequence[str]:
-        """Absolute paths of the sources and extension modules that were removed or replaced."""
-        return self._gone
 
     def stale_modules(self, modules: Mapping[str, ModuleType] | None = None) -> StaleReport:
         """Tell what the change means for the modules that are loaded now.
@@ -253,9 +252,11 @@ class InstallReport:
         Args:
             modules: The loaded modules by name; None for those of this process.
         """
-        from puffin_api._model.stale import stale_report
+        from puffin_api._model.stale import module_paths, modules_of_wheel, stale_report
 
-        return stale_report(self._gone, self._fresh, modules)
+        gone = [path for base, files in self._removed for path in module_paths(base, files)]
+        fresh = {name for wheel in self._arrived for name in modules_of_wheel(wheel.manifest)}
+        return stale_report(gone, fresh, modules)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data, with a ``schema`` number."""

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import ModuleType
+    from typing import Literal
 
     from puffin_api._model.cached import WheelManifest
 
@@ -43,12 +44,17 @@ def stale_report(
     )
 
 
+def module_paths(base: str, files: Iterable[str]) -> list[str]:
+    """Return the absolute paths of the module files among these, which are relative to ``base``."""
+    return [os.path.normpath(os.path.join(base, path)) for path in files if path.endswith(MODULE_SUFFIXES)]
+
+
 def modules_of_wheel(manifest: WheelManifest) -> tuple[str, ...]:
     """Return the top-level modules that a wheel brings."""
     return top_level_modules(manifest.files)
 
 
-def _restart(stale: set[str], importers: set[str], *, native: bool) -> str:
+def _restart(stale: set[str], importers: set[str], *, native: bool) -> Literal["no", "advised", "required"]:
     if not stale:
         return "no"
     # A native module cannot be loaded twice, and the running program cannot be loaded again.

@@ -170,6 +170,11 @@ class Candidates:
             mask &= ~(1 << bit)
         return result
 
+    def after(self, mask: int, bit: int) -> int:
+        """Return the versions of the mask that come after one in the order of versions."""
+        mask &= ~ABSENT
+        return mask & -(2 << bit) if self._lowest else mask & ((1 << bit) - 1)
+
     def hidden(self, mask: int) -> int:
         """Return the versions of the mask that are left out for being pre-releases."""
         return mask & self._prereleases & ~self._preferred if self._shown is False else 0

@@ -64,6 +64,27 @@ class Unsolvable(Exception):  # noqa: N818  # not an error of the caller: the fa
         self.incompatibility = incompatibility
 
 
+class _Run:
+    """Candidates in a row that ask for the same impossible thing."""
+
+    __slots__ = ("admitted", "alike", "last", "over", "rows")
+
+    def __init__(self) -> None:
+        self.alike = 0
+        """Mask of the candidates."""
+        self.admitted = 0
+        """What they ask for, together."""
+        self.last = 0
+        self.over = False
+        self.rows: dict[RequirementRow, None] = {}
+
+    def take(self, bit: int, states: int, rows: Iterable[RequirementRow]) -> None:
+        self.alike |= 1 << bit
+        self.admitted |= states
+        self.last = bit
+        self.rows.update(dict.fromkeys(rows))
+
+
 class Solver:
     """One resolution. Not to be used twice."""
 
@@ -350,32 +371,43 @@ class Solver:
 
         The versions of ``package`` from the best on whose dependency on ``dependency`` fits none
         of its current states are put into one incompatibility, instead of being tried one by one.
+        Where that is all versions that the package may have now, some more are looked at, as
+        whoever brought it into this corner will next try one of those.
 
         Returns:
-            How many versions that are.
+            How many of the versions that the package may have now were excluded.
         """
-        alike = admitted = 0
-        rows: dict[RequirementRow, None] = {}
+        run = _Run()
         mask = package.current & ~ABSENT & ~package.unusable
-        while batch := package.candidates.ordered(mask, package.widest):
-            self._load(package, batch)
-            for bit in batch:
-                mask &= ~(1 << bit)
-                if bit in package.reasons:
-                    continue
-                states, asked = self._demand(package, bit, dependency)
-                if states & dependency.current:
-                    mask = 0
-                    break
-                alike |= 1 << bit
-                admitted |= states
-                rows.update(dict.fromkeys(asked))
-            package.widest = min(_WIDEST, package.widest * 2)
-        terms = [term(package, alike)]
-        if admitted:
-            terms.append(term(dependency, dependency.full & ~admitted))
-        self._add(Incompatibility(tuple(terms), Depends(package, dependency, tuple(rows), "")))
-        return max(1, alike.bit_count())
+        while not run.over and (batch := package.candidates.ordered(mask, package.widest)):
+            mask = self._extend(run, package, dependency, batch, mask)
+        if run.alike and not run.over:
+            mask = package.candidates.after(package.full & ~package.unusable, run.last)
+            self._extend(run, package, dependency, package.candidates.ordered(mask, package.widest), mask)
+        if not run.alike:
+            return 1
+        terms = [term(package, run.alike)]
+        if run.admitted:
+            terms.append(term(dependency, dependency.full & ~run.admitted))
+        self._add(Incompatibility(tuple(terms), Depends(package, dependency, tuple(run.rows), "")))
+        return max(1, (run.alike & package.current).bit_count())
+
+    def _extend(
+        self, run: _Run, package: Package, dependency: Package, batch: Sequence[int], mask: int
+    ) -> int:
+        """Take candidates into the run until one is not like it; returns those that are left."""
+        self._load(package, batch)
+        package.widest = min(_WIDEST, package.widest * 2)
+        for bit in batch:
+            mask &= ~(1 << bit)
+            if bit in package.reasons:
+                continue
+            states, asked = self._demand(package, bit, dependency)
+            if states & dependency.current:
+                run.over = True
+                break
+            run.take(bit, states, asked)
+        return mask
 
     def _demand(
         self, package: Package, version: int, dependency: Package

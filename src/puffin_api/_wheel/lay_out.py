@@ -84,7 +84,7 @@ class LaidOutFile:
 
     __slots__ = ("content", "digest", "executable", "path", "place", "size", "source")
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(
         self,
         place: str,
         path: str,

@@ -82,6 +82,7 @@ class Linker:
         if known is not None:
             return known, False
         chain = _CHAINS[self.mode]
+        reason = ""
         for kind in chain:
             try:
                 ways[kind](source, target)
@@ -98,19 +99,24 @@ class Linker:
 
 
 def link_files(
-    paths: Iterable[str], source: str, target: str, way: Way, copy: Way = STANDARD_WAYS["copy"]
+    paths: Iterable[tuple[str, str]],
+    source: str,
+    target: str,
+    way: Way,
+    copy: Way = STANDARD_WAYS["copy"],
 ) -> None:
-    """Place files below ``source`` at the same paths below ``target``; the directories exist.
+    """Place files, each given by where it lies below ``source`` and where it goes below ``target``.
 
-    A single file that cannot be linked (too many links to it, a mount inside the tree) is copied.
+    The directories exist. A single file that cannot be linked (too many links to it, a mount inside
+    the tree) is copied.
 
     Raises:
         OSError: A file could not be placed.
     """
-    for path in paths:
+    for old, new in paths:
         try:
-            way(f"{source}/{path}", f"{target}/{path}")
-        except OSError as error:  # noqa: PERF203  # costs nothing unless it happens
+            way(f"{source}/{old}", f"{target}/{new}")
+        except OSError as error:
             if way is copy or error.errno not in _UNSUPPORTED:
                 raise
-            copy(f"{source}/{path}", f"{target}/{path}")
+            copy(f"{source}/{old}", f"{target}/{new}")

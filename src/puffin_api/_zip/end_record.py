@@ -94,10 +94,10 @@ def _parse_end64(
     if not 0 <= at <= locator_at - _END64.size:
         raise unsafe(archive, "zip64-mismatch")
     signature, length64, *_, disk, first_disk, here, count, length, offset = _END64.unpack_from(tail, at)
-    if disk or first_disk:
-        raise unsafe(archive, "multi-disk")
     if signature != b"PK\x06\x06" or at + 12 + length64 != locator_at:
         raise unsafe(archive, "zip64-mismatch")
+    if disk or first_disk:
+        raise unsafe(archive, "multi-disk")
     values, limits = (here, count, length, offset), (_MAX16, _MAX16, _MAX32, _MAX32)
     for claim, value, limit in zip(claims, values, limits, strict=True):
         if claim not in (value, limit):

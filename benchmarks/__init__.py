@@ -1,0 +1,1 @@
+"""Measurements against uv, in turn, over a recorded index. Run with ``make bench``."""

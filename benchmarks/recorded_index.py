@@ -1,0 +1,150 @@
+"""A loopback index that answers from a recording, and records what it does not have yet.
+
+It runs in a process of its own, so that it takes no time from what is measured. Pages are served
+as PEP 691 JSON with core metadata announced (PEP 714), an ETag and ``max-age``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+class Recording:
+    """Pages and files on disk, fetched from upstream where missing."""
+
+    def __init__(self, folder: Path, upstream: str) -> None:
+        self._folder = folder
+        self._upstream = upstream.rstrip("/")
+        self._pages: dict[str, bytes] = {}
+        self._files: dict[str, bytes] = {}
+        (folder / "pages").mkdir(parents=True, exist_ok=True)
+        (folder / "files").mkdir(parents=True, exist_ok=True)
+
+    def page(self, name: str, base: str) -> bytes | None:
+        """Return the gzipped page of a project, its links led to this server."""
+        if name not in self._pages:
+            path = self._folder / "pages" / f"{name}.json"
+            if not path.exists():
+                body = _fetch(f"{self._upstream}/{name}/", JSON)
+                if body is None:
+                    return None
+                path.write_bytes(body)
+            self._pages[name] = gzip.compress(_localise(json.loads(path.read_bytes()), base), 1)
+        return self._pages[name]
+
+    def file(self, quoted: str) -> bytes | None:
+        """Return a file by the quoted URL that it has upstream."""
+        if quoted not in self._files:
+            path = self._folder / "files" / hashlib.sha256(quoted.encode()).hexdigest()
+            if not path.exists():
+                body = _fetch(urllib.parse.unquote(quoted), "*/*")
+                if body is None:
+                    return None
+                path.write_bytes(body)
+            body = path.read_bytes()
+            if len(body) > 1 << 20:
+                return body
+            self._files[quoted] = body
+        return self._files[quoted]
+
+
+def _localise(page: dict[str, Any], base: str) -> bytes:
+    for file in page["files"]:
+        name = file["filename"]
+        file["url"] = f"{base}/files/{urllib.parse.quote(file['url'], safe='')}/{name}"
+        if name.endswith(".whl"):
+            file["core-metadata"] = True
+    return json.dumps(page).encode()
+
+
+def _fetch(url: str, accept: str) -> bytes | None:
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # the index that the user configured
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # see above
+            body: bytes = answer.read()
+            return body
+    except urllib.error.HTTPError as error:
+        if error.code in (403, 404, 410):
+            return None
+        raise
+
+
+class Server:
+    """A small HTTP/1.1 server with keep-alive and an artificial delay."""
+
+    def __init__(self, recording: Recording, delay: float) -> None:
+        self._recording = recording
+        self._delay = delay
+        self._base = ""
+
+    async def run(self) -> None:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+        port = server.sockets[0].getsockname()[1]
+        self._base = f"http://127.0.0.1:{port}"
+        print(port, flush=True)
+        await server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = True
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                # A new connection costs two more round trips, as with TCP and TLS.
+                await asyncio.sleep(self._delay * (3 if first else 1))
+                first = False
+                path = head.split(b" ", 2)[1].decode()
+                writer.write(await asyncio.to_thread(self._answer, path, head.lower()))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def _answer(self, path: str, head: bytes) -> bytes:
+        if path.startswith("/simple/"):
+            body = self._recording.page(path.split("/")[2], self._base)
+            headers = f"Content-Type: {JSON}\r\nContent-Encoding: gzip\r\nCache-Control: max-age=600\r\n"
+        else:
+            _, _, quoted, name = path.split("/", 3)
+            quoted += ".metadata" if name.endswith(".metadata") else ""
+            body = self._recording.file(quoted)
+            headers = "Content-Type: application/octet-stream\r\nCache-Control: max-age=365000000, immutable\r\n"
+        if body is None:
+            return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"' if len(body) < 1 << 20 else '"big"'
+        if etag.encode() in head:
+            return f"HTTP/1.1 304 Not Modified\r\nETag: {etag}\r\n{headers}\r\n".encode()
+        status = f"HTTP/1.1 200 OK\r\nETag: {etag}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        return status.encode() + (b"" if head.startswith(b"head") else body)
+
+
+class RecordedIndex:
+    """The server in a child process; a context manager that gives the URL of the index."""
+
+    def __init__(self, folder: Path, upstream: str, *, delay: float = 0.0) -> None:
+        self._command = [sys.executable, "-m", "benchmarks.recorded_index", str(folder), upstream, str(delay)]
+
+    def __enter__(self) -> str:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        return f"http://127.0.0.1:{self._process.stdout.readline().strip()}/simple/"
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+if __name__ == "__main__":
+    where, source, pause = sys.argv[1:]
+    asyncio.run(Server(Recording(Path(where), source), float(pause)).run())

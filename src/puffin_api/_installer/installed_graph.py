@@ -1,0 +1,177 @@
+"""The installed distributions as a graph: who requires whom, with extras, for one target."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from puffin_api._model.requirement import lenient_row, lenient_specifier
+from puffin_api._model.resolution import DependencyPath, Edge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from puffin_api._model.installed import InstalledDistribution, InstalledSet
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._model.target import Target
+
+
+class InstalledGraph:
+    """Answers questions about the requirements of what is installed. Metadata are read when needed."""
+
+    def __init__(self, installed: InstalledSet, target: Target | None) -> None:
+        """Take what is installed; without a target, every marker counts as true."""
+        self._installed = installed
+        self._markers = None if target is None else dict(target.markers)
+        self._holds: dict[tuple[str, str], bool] = {}
+        self._extras: dict[str, frozenset[str]] | None = None
+
+    def requirements(self, name: str) -> Iterator[RequirementRow]:
+        """Give the requirements of a distribution that hold, those of its wanted extras included."""
+        dist = self._installed.get(name)
+        if dist is not None:
+            yield from self.requirements_with(dist, self._wanted_extras().get(name, frozenset()))
+
+    def requirements_with(
+        self, dist: InstalledDistribution, extras: Iterable[str]
+    ) -> Iterator[RequirementRow]:
+        """Give the requirements of a distribution that hold with these extras."""
+        wanted = frozenset(extras)
+        for text in dist.requires:
+            row = lenient_row(text)  # parsed before, when the metadata were read
+            if row.gate and row.gate not in wanted:
+                continue
+            if not row.marker or self._marker_holds(row.marker, wanted):
+                yield row
+
+    def admits(self, row: RequirementRow, version: str | None) -> bool:
+        """Tell whether a version meets a requirement; a URL says nothing about versions."""
+        if version is None:
+            return False
+        if not row.specifier:
+            return True
+        specifier = lenient_specifier(row.specifier)
+        if specifier is None:
+            return True
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            return specifier.contains(Version(version), prereleases=True)
+        except InvalidVersion:
+            return row.specifier == f"==={version}"
+
+    def meets(self, rows: Iterable[RequirementRow]) -> bool:
+        """Tell whether requirements are met, with all that they require in turn."""
+        seen: set[tuple[str, str]] = set()
+        pending = deque(rows)
+        while pending:
+            row = pending.popleft()
+            if row.marker and not self._marker_holds(row.marker, frozenset()):
+                continue
+            dist = self._installed.get(row.name)
+            if dist is None or not self._is_met_by(row, dist):
+                return False
+            for extra in ("", *row.extras):
+                if (row.name, extra) not in seen:
+                    seen.add((row.name, extra))
+                    pending.extend(self.requirements_with(dist, (extra,) if extra else ()))
+        return True
+
+    def paths_to(self, name: str) -> tuple[DependencyPath, ...]:
+        """Return the shortest way through each distribution that requires this one, shorter ones first.
+
+        The ways begin where nothing requires the distribution, or a user asked for it.
+        """
+        edges = self._edges()
+        tops = self._tops(edges)
+        ways: dict[str, tuple[Edge, ...]] = {}
+        pending: deque[tuple[str, tuple[Edge, ...]]] = deque(
+            (top, (Edge(_pin(self._installed.get(top)) or top),)) for top in tops
+        )
+        while pending:
+            at, way = pending.popleft()
+            if at not in ways:
+                ways[at] = way
+                pending.extend((row.name, (*way, Edge(row.text))) for row in edges.get(at, ()))
+        paths = [DependencyPath(ways[name])] if name in tops else []
+        for parent, rows in edges.items():
+            if parent in ways and parent != name:
+                steps = [Edge(row.text) for row in rows if row.name == name]
+                paths += [DependencyPath((*ways[parent], step)) for step in steps[:1]]
+        return tuple(sorted(paths, key=lambda path: len(path.edges)))
+
+    def orphans_without(self, names: Iterable[str]) -> list[str]:
+        """Return what nobody asked for and nothing will require once these are gone."""
+        edges = self._edges()
+        going = set(names)
+        while True:
+            below = {row.name for name in going for row in edges.get(name, ())} - going
+            needed = {row.name for name, rows in edges.items() if name not in going for row in rows}
+            free = {
+                name
+                for name in below - needed
+                if (dist := self._installed.get(name)) is not None and not dist.requested
+            }
+            if not free:
+                return sorted(going - set(names))
+            going |= free
+
+    def _edges(self) -> dict[str, list[RequirementRow]]:
+        return {
+            dist.name: [row for row in self.requirements(dist.name) if row.name in self._installed]
+            for dist in self._installed
+        }
+
+    def _tops(self, edges: dict[str, list[RequirementRow]]) -> list[str]:
+        required = {row.name for name, rows in edges.items() for row in rows if row.name != name}
+        tops = [dist.name for dist in self._installed if dist.name not in required or dist.requested]
+        return list(dict.fromkeys(tops)) or sorted(edges)  # one big circle has no top
+
+    def _is_met_by(self, row: RequirementRow, dist: InstalledDistribution) -> bool:
+        if row.url:
+            from puffin_api._model.direct_url import without_credentials
+
+            origin = dist.direct_url
+            plain = without_credentials(row.url).partition("#")[0].removeprefix("git+")
+            return origin is not None and plain.startswith(origin.url.partition("#")[0])
+        return self.admits(row, dist.version)
+
+    def _wanted_extras(self) -> dict[str, frozenset[str]]:
+        """Return the extras of each project that anything installed asks for."""
+        if self._extras is None:
+            self._extras = {}
+            pending: Sequence[str] = list(dict.fromkeys(dist.name for dist in self._installed))
+            while pending:
+                again: dict[str, None] = {}
+                for name in pending:
+                    dist = self._installed.get(name)
+                    rows = () if dist is None else self.requirements_with(dist, self._extras.get(name, ()))
+                    for row in rows:
+                        known = self._extras.get(row.name, frozenset())
+                        if not known.issuperset(row.extras):
+                            self._extras[row.name] = known.union(row.extras)
+                            again[row.name] = None
+                pending = list(again)
+        return self._extras
+
+    def _marker_holds(self, marker: str, extras: frozenset[str]) -> bool:
+        """Tell whether a marker holds for the target; one that names extras, for any of these."""
+        return any(self._evaluate(marker, extra) for extra in (extras or {""}))
+
+    def _evaluate(self, marker: str, extra: str) -> bool:
+        if self._markers is None:
+            return True
+        known = self._holds.get((marker, extra))
+        if known is None:
+            from packaging.markers import Marker, UndefinedComparison
+
+            try:
+                known = Marker(marker).evaluate({**self._markers, "extra": extra})
+            except UndefinedComparison:
+                known = False
+            self._holds[marker, extra] = known
+        return known
+
+
+def _pin(dist: InstalledDistribution | None) -> str:
+    return "" if dist is None else f"{dist.name}=={dist.version}"

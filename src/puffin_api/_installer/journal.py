@@ -1,0 +1,143 @@
+"""The journal of a transaction: every rename and new folder, written down before the first is done."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+from puffin_api._fs import remove_tree, rename, write_atomic
+from puffin_api._wheel.link import STANDARD_WAYS
+from puffin_api.errors import RollbackFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from puffin_api._fs import LinkKind
+
+    Step = tuple[str, ...]
+    """``("mkdir", path)`` or ``("rename", from, to)``; paths are relative to site-packages."""
+
+FORMAT = 1
+JOURNAL = "journal.json"
+MARK = "committed"
+PARTS = "parts"
+"""Lists further folders of the transaction, on other volumes, one path a line."""
+
+
+def write_file(path: str, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that must not exist yet."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+class Files:
+    """Every way in which a transaction changes the disk. Tests put faults underneath."""
+
+    __slots__ = ("mkdir", "remove_tree", "rename", "rmdir", "unlink", "ways", "write", "write_atomic")
+
+    def __init__(self) -> None:
+        self.mkdir: Callable[[str], None] = os.mkdir
+        self.rename: Callable[[str, str], None] = rename
+        self.write: Callable[[str, bytes, int], None] = write_file
+        self.write_atomic: Callable[[str, bytes], None] = write_atomic
+        self.unlink: Callable[[str], None] = os.unlink
+        self.rmdir: Callable[[str], None] = os.rmdir
+        self.remove_tree: Callable[[str], None] = remove_tree
+        self.ways: Mapping[LinkKind, Callable[[str, str], None]] = STANDARD_WAYS
+
+
+OS_FILES = Files()
+
+
+def write_journal(folder: str, transaction: str, steps: Sequence[Step], files: Files) -> None:
+    """Write all steps into the folder of the transaction; complete or not at all."""
+    data = {"format": FORMAT, "transaction": transaction, "steps": steps}
+    files.write_atomic(f"{folder}/{JOURNAL}", json.dumps(data, separators=(",", ":")).encode())
+
+
+def read_journal(folder: str) -> list[Step] | None:
+    """Return the steps of a transaction; None where it had not begun to change anything.
+
+    Raises:
+        RollbackFailed: There is a journal that this version does not understand.
+    """
+    path = f"{folder}/{JOURNAL}"
+    try:
+        with open(path, "rb") as file:
+            data = json.loads(file.read())
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']!r}")
+        return [_step(item) for item in data["steps"]]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise needs_recovery(folder, f"its journal cannot be read: {error}") from error
+
+
+def run_steps(base: str, steps: Iterable[Step], files: Files, check: Callable[[], None]) -> None:
+    """Do the steps in order; ``check`` may raise between them."""
+    join = os.path.join
+    for step in steps:
+        check()
+        if step[0] == "rename":
+            files.rename(join(base, step[1]), join(base, step[2]))
+        else:
+            files.mkdir(join(base, step[1]))
+
+
+def undo_steps(base: str, steps: Sequence[Step], files: Files) -> None:
+    """Undo whatever of the steps has been done, last one first. May be done again after a crash.
+
+    Whether a step was done is told from the disk: a rename was, where its target is there and its
+    source is not.
+
+    Raises:
+        OSError: A step cannot be undone.
+    """
+    for step in reversed(steps):
+        first = os.path.join(base, step[1])
+        if step[0] == "mkdir":
+            _remove_folder(first, files)
+            continue
+        second = os.path.join(base, step[2])
+        if not os.path.lexists(first) and os.path.lexists(second):
+            files.rename(second, first)
+
+
+def needs_recovery(folder: str, reason: str) -> RollbackFailed:
+    """Return the error for an environment that is between old and new."""
+    error = RollbackFailed(
+        f"A change could not be undone: {reason}",
+        hint="Mend the cause and call recover() on the environment.",
+        path=os.path.dirname(folder),
+        journal=f"{folder}/{JOURNAL}",
+    )
+    error.state = "needs-recovery"
+    return error
+
+
+def _remove_folder(path: str, files: Files) -> None:
+    try:
+        files.rmdir(path)
+    except FileNotFoundError:
+        pass  # not made yet, or removed before a crash
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise  # somebody else put something in: then it is theirs
+
+
+def _step(item: Sequence[str]) -> Step:
+    match item:
+        case ["mkdir", str(path)]:
+            return ("mkdir", path)
+        case ["rename", str(source), str(target)]:
+            return ("rename", source, target)
+        case _:
+            raise ValueError(f"unknown step {item!r}")

@@ -1,0 +1,165 @@
+"""What leaves with a change set: the files of the old distributions, less those that others own too."""
+
+from __future__ import annotations
+
+import os
+
+from puffin_api._installer.site_packages import DistributionFolder
+from puffin_api._model.events import Notice
+from puffin_api._wheel.record import parse_record
+from puffin_api._wheel.uninstall import OwnedFiles
+from puffin_api.errors import InstallFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from puffin_api._installer.site_packages import Listing
+    from puffin_api._model.plan import RemovedFiles
+    from puffin_api._wheel.lay_out import Places
+    from puffin_api._wheel.uninstall import Removal
+
+_EASY_INSTALL = "easy-install.pth"
+
+
+class Leaving:
+    """The distributions of a listing that are removed or replaced."""
+
+    def __init__(self, listing: Listing, names: Collection[str], places: Places) -> None:
+        """Sort the distributions of these names out and read what they own.
+
+        Raises:
+            InstallFailed: It cannot be told which files one of them owns.
+        """
+        self._owned = OwnedFiles(places.folders.values())
+        self._base = places.folders["purelib"]
+        self._tokens: set[bytes] = set()
+        self._stays = [
+            path for name, _, path, kind in listing.found if kind == "dist-info" and name not in names
+        ]
+        self.removed: list[RemovedFiles] = []
+        self.notices: list[Notice] = []
+        self.edits: dict[str, bytes] = {}
+        """New content of shared files in site-packages; empty for a file that goes."""
+        self.files = 0
+        """How many files leave."""
+        for name, _, path, kind in listing.found:
+            if name in names:
+                self._add(name, path, kind)
+
+    @property
+    def replaced(self) -> set[str]:
+        """Absolute paths of the shared files that are edited."""
+        return {f"{self._base}{os.sep}{name}" for name in self.edits}
+
+    def plan(self) -> Removal:
+        """Return the entries to be renamed away.
+
+        Raises:
+            OSError: A folder cannot be read.
+        """
+        self._keep_shared()
+        removal = self._owned.plan()
+        self.files = removal.files
+        self.notices += [
+            Notice(
+                code="file-refused", message=f"Left alone, as it lies outside: {path}", data={"path": path}
+            )
+            for path in removal.refused
+        ]
+        return removal
+
+    def owners(self, paths: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Return name and digest of each of these files that a distribution which stays owns."""
+        found: dict[str, tuple[str, str]] = {}
+        for location in self._stays:
+            base, folder = os.path.split(location)
+            for path, digest, _ in _rows(_read(location)):
+                target = os.path.normpath(f"{base}{os.sep}{path}")
+                if target in paths:
+                    found[target] = folder.partition("-")[0], digest
+        return found
+
+    def _add(self, name: str, location: str, kind: str) -> None:
+        base = os.path.dirname(location)
+        rows = self._rows(name, location, kind)
+        paths = [row[0] for row in rows]
+        self._owned.add(base, paths)
+        if kind == "egg-link":
+            self._forget_path(location)
+        else:
+            self._owned.add_folder(location)
+        self._tokens.update(_tokens(paths, os.path.basename(location)))
+        self.removed.append((base, paths))
+
+    def _rows(self, name: str, location: str, kind: str) -> Sequence[tuple[str, str, str]]:
+        if kind == "egg-link":
+            return [(os.path.basename(location), "", "")]
+        rows = DistributionFolder(location, kind).record()
+        if rows:
+            return rows
+        missing = "RECORD" if kind == "dist-info" else "installed-files.txt"
+        raise InstallFailed(
+            f"{name} cannot be removed: {location} has no {missing}, so its files are not known",
+            hint=f"Remove {location} and the package by hand, or install it again with the tool that did.",
+            path=location,
+        )
+
+    def _forget_path(self, link: str) -> None:
+        """Take the folder that an .egg-link names out of easy-install.pth, which many may share."""
+        base = os.path.dirname(link)
+        try:
+            with open(link, "rb") as file:
+                place = file.readline().strip()
+            with open(f"{base}/{_EASY_INSTALL}", "rb") as file:
+                lines = file.read().splitlines()
+        except FileNotFoundError:
+            return
+        if base == self._base and place in lines:
+            rest = [line for line in lines if line != place]
+            self.edits[_EASY_INSTALL] = b"".join(line + b"\n" for line in rest)
+
+    def _keep_shared(self) -> None:
+        """Take back the files that a distribution which stays names in its RECORD as well."""
+        if not self._tokens:
+            return
+        for location in self._stays:
+            text = _read(location)
+            # A search in the bytes is cheap; few distributions share a folder with another one.
+            if not any(token in text for token in self._tokens):
+                continue
+            base = os.path.dirname(location)
+            for path, _, _ in _rows(text):
+                target = os.path.normpath(f"{base}{os.sep}{path}")
+                if target in self._owned:
+                    self._owned.discard(target)
+
+
+def _tokens(paths: Iterable[str], dist_info: str) -> set[bytes]:
+    """Return how lines of a RECORD begin that name something beside or below these paths."""
+    found: set[str] = set()
+    for path in paths:
+        up = 0
+        while path.startswith("../", up):
+            up += 3
+        top, slash, _ = path[up:].partition("/")
+        found.add(f"\n{path[:up]}{top}{slash or ','}")
+    found.discard(f"\n{dist_info}/")
+    found.discard("\n__pycache__/")
+    return {text.encode(errors="surrogateescape") for text in found}
+
+
+def _read(location: str) -> bytes:
+    """Return a RECORD with a line end in front; nothing where it cannot be read."""
+    try:
+        with open(f"{location}/RECORD", "rb") as file:
+            return b"\n" + file.read()
+    except OSError:
+        return b""
+
+
+def _rows(text: bytes) -> list[tuple[str, str, str]]:
+    try:
+        return parse_record(text.decode(errors="surrogateescape"))
+    except ValueError:
+        return []

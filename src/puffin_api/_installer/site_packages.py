@@ -1,0 +1,204 @@
+"""What is installed: one look at each folder, everything else read when it is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from puffin_api._model.dist_info import split_dist_info, split_egg_info
+from puffin_api._model.installed import InstalledDistribution, InstalledSet
+from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
+from puffin_api._wheel.record import parse_record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from puffin_api._model.problems import Problem
+
+TRANSACTION_PREFIX = ".puffin-"
+"""Begins the name of the folder of each transaction."""
+_SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
+_MODULE_SUFFIXES = (".py", ".so", ".pyd")
+
+
+class DistributionFolder:
+    """Reads one installed distribution: a ``.dist-info`` folder, or what very old tools left."""
+
+    __slots__ = ("_path", "kind")
+
+    def __init__(self, path: str, kind: str) -> None:
+        self._path = path
+        self.kind = kind
+
+    def read_text(self, name: str) -> str | None:
+        """Return the text of a metadata file, None where it is missing or unreadable."""
+        path = self._file(name)
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                return file.read()
+        except (OSError, ValueError):  # ValueError: a name that no file can have
+            return None
+
+    def record(self) -> Sequence[tuple[str, str, str]] | None:
+        """Return path, digest and size of each file, relative to the folder around; None for no list."""
+        if self.kind == "dist-info":
+            text = self.read_text("RECORD")
+            try:
+                return None if text is None else parse_record(text)
+            except ValueError:
+                return None
+        if self.kind == "egg-info":
+            return self._installed_files()
+        return None
+
+    def module_files(self) -> Sequence[str]:
+        """Return the absolute paths of all modules, by the path as given and by the real one."""
+        bases = {os.path.dirname(self._path)}
+        bases |= {os.path.realpath(base) for base in bases}
+        paths = [row[0] for row in self.record() or () if row[0].endswith(_MODULE_SUFFIXES)]
+        return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
+
+    def _file(self, name: str) -> str:
+        if self.kind == "egg":
+            return os.path.join(self._path, "EGG-INFO", name)
+        if self.kind == "egg-link":
+            return os.path.join(_egg_info_of_link(self._path), name)
+        if self.kind == "egg-info" and name == "PKG-INFO" and os.path.isfile(self._path):
+            return self._path  # one file, as distutils wrote it
+        return os.path.join(self._path, name)
+
+    def _installed_files(self) -> Sequence[tuple[str, str, str]] | None:
+        text = self.read_text("installed-files.txt")
+        if text is None:
+            return None
+        folder = os.path.basename(self._path)  # the paths are relative to the .egg-info folder
+        paths = (os.path.normpath(os.path.join(folder, line)) for line in text.splitlines() if line)
+        return [(path.replace(os.sep, "/"), "", "") for path in paths]
+
+
+class Listing:
+    """One look at the folders of an environment: what is installed, and every name in each folder."""
+
+    __slots__ = ("fingerprint", "found", "interrupted", "names", "problems")
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str, str, str]] = []
+        """Name, version, path and kind of each distribution."""
+        self.names: dict[str, set[str]] = {}
+        """All entries by folder."""
+        self.interrupted: list[str] = []
+        """Folders of transactions that have not ended."""
+        self.problems: list[Problem] = []
+        self.fingerprint = ""
+
+
+def list_distributions(roots: Iterable[Path | str]) -> InstalledSet:
+    """List what is installed in these folders, earlier ones first. Nothing that is broken raises.
+
+    Args:
+        roots: Usually purelib and platlib; the same folder twice counts once.
+    """
+    listing = look(roots)
+    dists = [
+        InstalledDistribution(name, version, path, DistributionFolder(path, kind))
+        for name, version, path, kind in listing.found
+    ]
+    dists.sort(key=_by_name)  # keeps the order of the folders for one name
+    return InstalledSet(tuple(dists), (*listing.problems, *_duplicates(dists)), listing.fingerprint)
+
+
+def fingerprint(roots: Iterable[Path | str]) -> str:
+    """Return a text that changes with every change of what is installed in these folders."""
+    return look(roots).fingerprint
+
+
+def look(roots: Iterable[Path | str]) -> Listing:
+    """Read each folder once; a folder that is missing is empty."""
+    listing = Listing()
+    marks: list[str] = []
+    for root in dict.fromkeys(os.fspath(root) for root in roots):
+        names = listing.names[root] = set()
+        try:
+            entries = os.scandir(root)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            reason = error.strerror or str(error)
+            listing.problems.append(BrokenMetadata(name=os.path.basename(root), location=root, reason=reason))
+            continue
+        with entries:
+            for entry in entries:
+                names.add(entry.name)
+                if entry.name.endswith(_SUFFIXES):
+                    _take(entry, listing, marks)
+                elif entry.name.startswith(TRANSACTION_PREFIX):
+                    listing.interrupted.append(entry.path)
+    listing.problems += [InterruptedTransaction(path=path) for path in sorted(listing.interrupted)]
+    listing.found.sort()
+    marks.sort()
+    listing.fingerprint = hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()[:32]
+    return listing
+
+
+def _take(entry: os.DirEntry[str], listing: Listing, marks: list[str]) -> None:
+    """Note one distribution, or why it is none."""
+    name = entry.name
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:  # it went while we looked
+        return
+    marks.append(f"{name} {status.st_ino} {status.st_mtime_ns}")
+    _, _, kind = name.rpartition(".")
+    split = split_dist_info(name) if kind == "dist-info" else _split_old(entry, kind)
+    if split is None:
+        reason = "the name is not that of a distribution"
+        listing.problems.append(BrokenMetadata(name=name, location=entry.path, reason=reason))
+    else:
+        listing.found.append((*split, entry.path, kind))
+
+
+def _split_old(entry: os.DirEntry[str], kind: str) -> tuple[str, str] | None:
+    """Tell name and version of what setuptools and distutils left; the version may be inside only."""
+    split = split_egg_info(entry.name.removesuffix(".egg-link"))
+    if split is None or split[1]:
+        return split
+    probe = InstalledDistribution(*split, entry.path, DistributionFolder(entry.path, kind))
+    return split[0], "" if probe.metadata is None else probe.metadata.version
+
+
+def _egg_info_of_link(path: str) -> str:
+    """Return the .egg-info folder in the place that an .egg-link file names; "" where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            place = file.readline().strip()
+        folders = [name for name in os.listdir(place) if name.endswith(".egg-info")]
+    except (OSError, ValueError):
+        return ""
+    return os.path.join(place, folders[0]) if folders else ""
+
+
+def _by_name(dist: InstalledDistribution) -> str:
+    return dist.name
+
+
+def _duplicates(dists: Sequence[InstalledDistribution]) -> list[Problem]:
+    """Report projects that are there more than once; ``dists`` are sorted by name."""
+    found: list[Problem] = []
+    index = 0
+    while index < len(dists):
+        end = index + 1
+        while end < len(dists) and dists[end].name == dists[index].name:
+            end += 1
+        if end - index > 1:
+            several = dists[index:end]
+            found.append(
+                DuplicateDistribution(
+                    name=dists[index].name,
+                    versions=tuple(dist.version for dist in several),
+                    locations=tuple(str(dist.location) for dist in several),
+                )
+            )
+        index = end
+    return found

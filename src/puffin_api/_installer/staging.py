@@ -1,0 +1,302 @@
+"""The folder of a transaction: where new files wait for their rename and old ones for their end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from puffin_api._installer.journal import PARTS
+from puffin_api._installer.recovery import PART_SUFFIX
+from puffin_api._model.events import Notice
+from puffin_api._wheel.link import link_files
+from puffin_api.errors import DiskFull
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from puffin_api._concurrency import Pump, WorkerPool
+    from puffin_api._fs import LinkKind
+    from puffin_api._installer.journal import Files, Step
+    from puffin_api._wheel.lay_out import LaidOutFile, Layout, Places
+    from puffin_api._wheel.link import Linker
+
+_THREADED = 2000
+"""From so many files on, two threads link faster than one."""
+_CHUNK = 250
+
+
+class Stage:
+    """Lays wheels out beside their places, and names the steps that bring everything home."""
+
+    def __init__(self, folder: str, places: Places, files: Files) -> None:
+        """Take the transaction's folder; nothing is made before ``open``."""
+        self._folder = folder
+        self._base = os.path.dirname(folder)
+        self._places = places
+        self._files = files
+        self._volume = _volume(self._base)
+        self._volumes: dict[str, int] = {}
+        self._parts: dict[int, str] = {self._volume: folder}
+        """The folder of the transaction on each volume that it changes."""
+        self._aside = 0
+        self._asides: set[int] = set()
+        self._made: set[str] = set()
+        self._changed: dict[str, None] = {}
+        self._new_folders: dict[str, str] = {}
+        self._to_copy = 0
+
+    # -- steps: worked out before anything is made
+
+    def aside_path(self, path: str) -> Step:
+        """Return the step that takes an existing entry away."""
+        for place, folder in self._innermost_first():
+            if path.startswith(folder + os.sep):
+                return self.aside(place, path[len(folder) + 1 :])
+        raise AssertionError(f"{path} is outside all places")
+
+    def aside(self, place: str, path: str) -> Step:
+        """Return the step that takes an existing entry of a place away."""
+        volume = self._volume_of(place)
+        self._asides.add(volume)
+        self._aside += 1
+        old = f"{self._relative(self._part(volume, place))}/old/{self._aside}"
+        return ("rename", f"{self._prefix(place)}{path}", old)
+
+    def into(self, place: str, path: str) -> Step:
+        """Return the step that brings a staged entry into its place."""
+        return ("rename", f"{self._relative(self._new(place))}/{path}", f"{self._prefix(place)}{path}")
+
+    def missing_folders(self, place: str) -> list[Step]:
+        """Return the steps that make the folder of a place where it is missing."""
+        missing: list[Step] = []
+        folder = self._places.folders[place]
+        while folder != self._base and folder not in self._made and not os.path.isdir(folder):
+            missing.append(("mkdir", self._relative(folder)))
+            self._made.add(folder)
+            folder = os.path.dirname(folder)
+        return missing[::-1]
+
+    def changed_folders(self) -> Iterable[str]:
+        """Return the folders of the places that the steps so far change."""
+        return self._changed.keys()
+
+    # -- making
+
+    def open(self) -> None:
+        """Make the transaction's folder, and those on other volumes."""
+        mkdir = self._files.mkdir
+        mkdir(self._folder)
+        others = [part for part in self._parts.values() if part != self._folder]
+        if others:
+            # Written before they are made: what recovery does not find would stay for ever.
+            text = "\n".join(self._relative(part) for part in others)
+            self._files.write_atomic(f"{self._folder}/{PARTS}", text.encode(errors="surrogateescape"))
+        for volume, part in self._parts.items():
+            if part != self._folder:
+                mkdir(part)
+            mkdir(f"{part}/new")
+            if volume in self._asides:
+                mkdir(f"{part}/old")
+
+    def fill(
+        self, layouts: Sequence[Layout], linker: Linker, pool: WorkerPool | None, pump: Pump
+    ) -> list[Notice]:
+        """Put the files of all wheels into the stage; returns what is worth telling.
+
+        Raises:
+            OSError: Something could not be written.
+            DiskFull: Copies would not fit; nothing was copied yet.
+        """
+        notices: list[Notice] = []
+        self._make_folders(layouts)
+        tasks = [task for layout in layouts for task in self._link_tasks(layout, linker, notices)]
+        if pool is not None and sum(task.count for task in tasks) >= _THREADED:
+            # Two and no more: a third thread only waits for the interpreter lock.
+            pool.map(lambda half: _run(half, pump), [tasks[::2], tasks[1::2]], pump=pump)
+        else:
+            _run(tasks, pump)
+        write = self._files.write
+        for layout in layouts:
+            new = self._new(layout.place)
+            for path, content in layout.dist_info:
+                write(f"{new}/{path}", content, 0o666)
+            for extra in layout.extra:
+                if extra.content is not None:
+                    mode = 0o777 if extra.executable else 0o666
+                    write(f"{self._new(extra.place)}/{extra.path}", extra.content, mode)
+        return notices
+
+    def write_edits(self, edits: Mapping[str, bytes]) -> None:
+        """Write the new content of shared files of site-packages."""
+        for name, content in edits.items():
+            if content:
+                self._make(self._new("purelib"))
+                self._files.write(f"{self._new('purelib')}/{name}", content, 0o666)
+
+    def _make_folders(self, layouts: Sequence[Layout]) -> None:
+        mkdir = self._files.mkdir
+        made: set[str] = set()
+        for layout in layouts:
+            new = self._new(layout.place)
+            for path in ("", *layout.manifest.directories):
+                target = f"{new}/{path}" if path else new
+                if target not in made:
+                    made.add(target)
+                    mkdir(target)
+            for extra in layout.extra:
+                self._make_parents(f"{self._new(extra.place)}/{extra.path}", made)
+            for path, _ in layout.dist_info[:1]:
+                self._make_parents(f"{new}/{path}", made)
+        self._made |= made
+
+    def _make_parents(self, path: str, made: set[str]) -> None:
+        missing: list[str] = []
+        folder = path.rpartition("/")[0]
+        while folder not in made and not folder.endswith("/new"):
+            missing.append(folder)
+            folder = folder.rpartition("/")[0]
+        for target in reversed(missing):
+            made.add(target)
+            self._files.mkdir(target)
+
+    def _make(self, folder: str) -> None:
+        if folder not in self._made:
+            self._made.add(folder)
+            self._files.mkdir(folder)
+
+    def _link_tasks(self, layout: Layout, linker: Linker, notices: list[Notice]) -> list[_LinkTask]:
+        """Cut the linking of one wheel into tasks; its first file is placed here, to choose the way."""
+        ways, copy = self._files.ways, self._files.ways["copy"]
+        tasks: list[_LinkTask] = []
+        for place, paths in _sources(layout):
+            source, new = layout.archive, self._new(place)
+            volumes = (_volume(source), self._volume_of(place))
+            first, target = paths[0]
+            kind, placed = linker.choose(
+                volumes,
+                f"{source}/{first}",
+                f"{new}/{target}",
+                ways=ways,
+                on_fallback=_teller(notices, source),
+            )
+            rest = paths[1:] if placed else paths
+            if kind == "copy":
+                self._to_copy += layout.manifest.installed_size if place == layout.place else 0
+                self._check_room(new)
+            tasks += [
+                _LinkTask(rest[at : at + _CHUNK], source, new, ways[kind], copy)
+                for at in range(0, len(rest), _CHUNK)
+            ]
+        return tasks
+
+    def _check_room(self, folder: str) -> None:
+        needed = self._to_copy
+        free = shutil.disk_usage(os.path.dirname(folder)).free
+        if free < needed:
+            raise DiskFull(
+                f"{needed} bytes have to be copied and {free} are free", path=folder, needed=needed, free=free
+            )
+
+    # -- names
+
+    def _new(self, place: str) -> str:
+        """Return the folder in which the files of a place wait."""
+        if place not in self._new_folders:
+            self._new_folders[place] = f"{self._part(self._volume_of(place), place)}/new/{place}"
+        return self._new_folders[place]
+
+    def _part(self, volume: int, place: str) -> str:
+        """Return the transaction's folder on a volume; another one goes into the place's nearest folder."""
+        if volume not in self._parts:
+            folder = _existing(self._places.folders[place])
+            self._parts[volume] = f"{folder}{os.sep}{os.path.basename(self._folder)}{PART_SUFFIX}"
+        return self._parts[volume]
+
+    def _volume_of(self, place: str) -> int:
+        if place not in self._volumes:
+            folder = self._places.folders[place]
+            self._volumes[place] = self._volume if folder == self._base else _volume(_existing(folder))
+        return self._volumes[place]
+
+    def _prefix(self, place: str) -> str:
+        """Return what comes before a path of a place, to make it relative to site-packages."""
+        folder = self._places.folders[place]
+        self._changed[folder] = None
+        return "" if folder == self._base else self._relative(folder) + "/"
+
+    def _relative(self, path: str) -> str:
+        if path.startswith(self._base + os.sep):
+            return path[len(self._base) + 1 :]
+        try:
+            return os.path.relpath(path, self._base)
+        except ValueError:  # another drive
+            return path
+
+    def _innermost_first(self) -> list[tuple[str, str]]:
+        return sorted(self._places.folders.items(), key=lambda item: -len(item[1]))
+
+
+class _LinkTask:
+    """Some files of one wheel that are placed in one go."""
+
+    __slots__ = ("_call", "count")
+
+    def __init__(
+        self,
+        paths: Sequence[tuple[str, str]],
+        source: str,
+        target: str,
+        way: Callable[[str, str], None],
+        copy: Callable[[str, str], None],
+    ) -> None:
+        self.count = len(paths)
+        self._call = (paths, source, target, way, copy)
+
+    def run(self) -> None:
+        """Place them."""
+        link_files(*self._call)
+
+
+def _run(tasks: Iterable[_LinkTask], pump: Pump) -> None:
+    for task in tasks:
+        pump.check()
+        task.run()
+
+
+def _sources(layout: Layout) -> Iterable[tuple[str, Sequence[tuple[str, str]]]]:
+    """Return, for each place, where files lie in the archive and where they go."""
+    skip = layout.skip
+    tree = [(path, path) for path in layout.manifest.files if path not in skip]
+    if tree:
+        yield layout.place, tree
+    by_place: dict[str, list[tuple[str, str]]] = {}
+    extras: Sequence[LaidOutFile] = layout.extra
+    for extra in extras:
+        if extra.content is None:
+            by_place.setdefault(extra.place, []).append((extra.source, extra.path))
+    yield from by_place.items()
+
+
+def _teller(notices: list[Notice], source: str) -> Callable[[LinkKind, str], None]:
+    def tell(kind: LinkKind, reason: str) -> None:
+        notices.append(
+            Notice(
+                code="link-fallback",
+                message=f"Files are copied out of the cache, as they cannot be linked: {reason}",
+                data={"way": kind, "reason": reason, "source": source},
+            )
+        )
+
+    return tell
+
+
+def _volume(path: str) -> int:
+    return os.stat(path).st_dev
+
+
+def _existing(path: str) -> str:
+    """Return the path or its nearest ancestor that exists."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path

@@ -1,0 +1,359 @@
+"""Commits a change set: stage, journal, rename, mark, clean up; or everything back as it was.
+
+::
+
+    site-packages/
+      .puffin-<id>/           the folder of the transaction, on the same volume as what it changes
+        new/purelib/...       what will be renamed into place, complete before the first rename
+        old/0, old/1, ...     what made room
+        journal.json          every step, written before the first one
+        committed             the mark: from here on there is only cleaning up to do
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import attrs
+
+# Everything that a commit needs is imported here: the library itself may be what is replaced.
+from puffin_api._concurrency import SILENT
+from puffin_api._fs import unique_name
+from puffin_api._installer.journal import (
+    MARK,
+    OS_FILES,
+    needs_recovery,
+    run_steps,
+    undo_steps,
+    write_journal,
+)
+from puffin_api._installer.leaving import Leaving
+from puffin_api._installer.os_errors import typed_error
+from puffin_api._installer.placing import Placer
+from puffin_api._installer.recovery import clean, is_transaction, recover_one
+from puffin_api._installer.site_packages import TRANSACTION_PREFIX, look
+from puffin_api._installer.staging import Stage
+from puffin_api._model.events import (
+    ChangeFinished,
+    ChangeStarted,
+    CommitFinished,
+    CommitStarted,
+    Notice,
+    RollbackFinished,
+    RollbackStarted,
+)
+from puffin_api._wheel.lay_out import Places, lay_out
+from puffin_api._wheel.link import Linker
+from puffin_api.errors import NotWritable, PlanOutdated, PuffinError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from puffin_api._concurrency import Pump, Task, WorkerPool
+    from puffin_api._installer.journal import Files, Step
+    from puffin_api._installer.placing import Moves
+    from puffin_api._installer.site_packages import Listing
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.plan import Change, RemovedFiles
+    from puffin_api._wheel.lay_out import Layout
+    from puffin_api.errors import State
+
+_MANY_FILES = 2000
+"""From here on, the trash of a commit is emptied by the worker pool, after the call."""
+
+
+@attrs.frozen(kw_only=True)
+class CommitResult:
+    """What a commit did."""
+
+    transaction_id: str
+    changes: tuple[Change, ...]
+    notices: tuple[Notice, ...]
+    timings: Mapping[str, float]
+    """Seconds: ``lay-out``, ``wait`` (for the lock), ``check``, ``stage``, ``commit``, ``clean``."""
+    removed: tuple[RemovedFiles, ...]
+    """The files that the removed distributions had."""
+    trash: Task[None] | None
+    """The clean-up where it goes on after the call; what it leaves, the next change removes."""
+
+
+def commit(
+    changes: Sequence[Change],
+    wheels: Mapping[str, CachedWheel],
+    scheme: Mapping[str, Path | str],
+    *,
+    executable: str,
+    requested: Collection[str] = (),
+    lock: AbstractContextManager[object],
+    expected_fingerprint: str | None = None,
+    linker: Linker | None = None,
+    pool: WorkerPool | None = None,
+    pump: Pump = SILENT,
+    files: Files = OS_FILES,
+    allow_conflicts: bool = False,
+) -> CommitResult:
+    """Make all changes of a plan, or none of them.
+
+    Args:
+        changes: What to do. Each distribution of a changed name that is there is removed.
+        wheels: An unpacked wheel for each change with a new version, by name.
+        scheme: The folders: purelib, platlib, scripts, data, headers.
+        executable: The interpreter that scripts shall run with.
+        requested: Names that the user asked for; the others came as dependencies.
+        lock: Held from the look at the environment to the end of the commit.
+        expected_fingerprint: Of the environment that the plan was made for; None to take it as it is.
+        linker: How files get out of the cache; keep one for each cache, it remembers.
+        pool: For many files: two threads link them, one empties the trash.
+        pump: Where events go and where cancelling comes from.
+        files: How the disk is changed.
+        allow_conflicts: Where two packages bring different files of one path, let the later one win.
+
+    Raises:
+        PlanOutdated: The environment is not the one of the plan.
+        FileConflict: A file belongs to another distribution.
+        RollbackFailed: It failed, and so did undoing it.
+        PuffinError: It failed; ``state`` tells whether anything had been changed before.
+    """
+    work = _Commit(changes, wheels, scheme, files=files, pump=pump, pool=pool)
+    work.linker = linker or Linker()
+    work.allow_conflicts = allow_conflicts
+    try:
+        work.prepare(executable, frozenset(requested))
+        with lock:
+            work.lap("wait")
+            work.inspect(expected_fingerprint)
+            work.stage()
+            work.change()
+            return work.finish()
+    except OSError as error:
+        raise typed_error(error, doing="change the environment", place=work.base) from error
+
+
+class _Commit:
+    """One transaction from beginning to end."""
+
+    linker: Linker
+    allow_conflicts: bool
+
+    def __init__(
+        self,
+        changes: Sequence[Change],
+        wheels: Mapping[str, CachedWheel],
+        scheme: Mapping[str, Path | str],
+        *,
+        files: Files,
+        pump: Pump,
+        pool: WorkerPool | None,
+    ) -> None:
+        self._changes = tuple(changes)
+        self._wheels = wheels
+        self._files = files
+        self._pump = pump
+        self._pool = pool
+        # Canonical, so that ".." in a path of the journal leads where it says.
+        self._places = Places({name: os.path.realpath(folder) for name, folder in scheme.items()})
+        self.base = self._places.folders["purelib"]
+        self._id = unique_name()
+        self._folder = f"{self.base}{os.sep}{TRANSACTION_PREFIX}{self._id}"
+        self._layouts: list[Layout] = []
+        self._notices: list[Notice] = []
+        self._steps: list[Step] = []
+        self._timings: dict[str, float] = {}
+        self._clock = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Note the time since the last lap."""
+        now = time.perf_counter()
+        self._timings[name] = self._timings.get(name, 0.0) + now - self._clock
+        self._clock = now
+
+    def prepare(self, executable: str, requested: frozenset[str]) -> None:
+        """Do what needs no lock: work out what each wheel puts where."""
+        for change in self._changes:
+            if change.new is None:
+                continue
+            layout = lay_out(
+                self._wheels[change.name],
+                self._places,
+                executable=executable,
+                requested=change.name in requested,
+                direct_url=change.direct_url,
+            )
+            self._layouts.append(layout)
+            self._notices += layout.notices
+        self.lap("lay-out")
+
+    def inspect(self, expected: str | None) -> None:
+        """Look at the environment and work out all steps; everything that speaks against it is found here."""
+        os.makedirs(self.base, exist_ok=True)
+        listing = self._look()
+        if expected is not None and listing.fingerprint != expected:
+            raise self._outdated(listing)
+        names = {change.name for change in self._changes}
+        self._leaving = leaving = Leaving(listing, names, self._places)
+        removal = leaving.plan()
+        self._notices += leaving.notices
+        placer = Placer(
+            self._layouts,
+            self._places,
+            gone=set(removal.entries) | leaving.replaced,
+            names=listing.names,
+            owners=leaving.owners,
+            ignores_case=_ignores_case(self.base, listing),
+            allow_conflicts=self.allow_conflicts,
+        )
+        moves = placer.moves()
+        self._notices += moves.notices
+        self._stage = Stage(self._folder, self._places, self._files)
+        self._steps = self._list_steps(removal.entries, moves)
+        self._check_writable()
+        self.lap("check")
+
+    def stage(self) -> None:
+        """Put everything that is new beside its place."""
+        try:
+            self._pump.check()
+            self._stage.open()
+            self._announce(started=True)
+            self._notices += self._stage.fill(self._layouts, self.linker, self._pool, self._pump)
+            self._stage.write_edits(self._leaving.edits)
+            self._announce(started=False)
+        except BaseException:
+            self._discard()
+            raise
+        self.lap("stage")
+
+    def change(self) -> None:
+        """Rename old entries away and new ones in; on any failure, back again."""
+        self._send(CommitStarted(transaction=self._id, changes=len(self._changes)))
+        try:
+            write_journal(self._folder, self._id, self._steps, self._files)
+            run_steps(self.base, self._steps, self._files, self._pump.check)
+            self._files.write(f"{self._folder}/{MARK}", b"", 0o666)
+        except BaseException as error:
+            if os.path.lexists(f"{self._folder}/{MARK}"):
+                raise self._with_state(error, "committed") from error
+            self._roll_back(error)
+            raise self._with_state(error, "rolled-back") from error
+        self._send(CommitFinished(transaction=self._id))
+        self.lap("commit")
+
+    def finish(self) -> CommitResult:
+        """Remove what is left over, now or, where it is much, in the pool."""
+        trash: Task[None] | None = None
+        if self._pool is not None and self._leaving.files > _MANY_FILES:
+            trash = self._pool.submit(lambda: clean(self._folder, self._files))
+        else:
+            try:
+                clean(self._folder, self._files)
+            except OSError as error:  # the change is made; the next one removes what is left
+                self._note("trash-left", f"Old files could not be removed yet: {error}", path=self._folder)
+        self.lap("clean")
+        for notice in self._notices:
+            self._send(notice)
+        return CommitResult(
+            transaction_id=self._id,
+            changes=self._changes,
+            notices=tuple(self._notices),
+            timings=self._timings,
+            removed=tuple(self._leaving.removed),
+            trash=trash,
+        )
+
+    def _look(self) -> Listing:
+        """List the environment; an interrupted transaction is ended first."""
+        roots = [self.base, self._places.folders[self._places.home["platlib"]]]
+        listing = look(roots)
+        interrupted = [path for path in listing.interrupted if is_transaction(os.path.basename(path))]
+        if not interrupted:
+            return listing
+        for path in interrupted:
+            done = recover_one(path, self._files)
+            self._note("recovered", f"An interrupted change was {done.outcome}", transaction=done.transaction)
+        return look(roots)
+
+    def _outdated(self, listing: Listing) -> PlanOutdated:
+        there: dict[str, list[str]] = {}
+        for name, version, _, _ in listing.found:
+            there.setdefault(name, []).append(version)
+        diff = [
+            f"{change.name}: planned for {change.old or 'none'}, found {', '.join(found) or 'none'}"
+            for change in self._changes
+            if (found := there.get(change.name, [])) != ([change.old] if change.old else [])
+        ]
+        return PlanOutdated(
+            "The environment was changed after the plan was made",
+            hint="Make the plan again.",
+            path=self.base,
+            diff=diff,
+        )
+
+    def _list_steps(self, entries: Sequence[str], moves: Moves) -> list[Step]:
+        """Old files away, folders that are missing, new files in; the metadata folders last of each."""
+        stage = self._stage
+        ordered = sorted(entries, key=lambda path: path.endswith(".dist-info"))
+        steps: list[Step] = [stage.aside_path(path) for path in ordered]
+        steps += [stage.aside(place, path) for place, path in moves.aside]
+        steps += [stage.aside("purelib", name) for name in self._leaving.edits]
+        for place in dict.fromkeys(place for place, _ in moves.into):
+            steps += stage.missing_folders(place)
+        steps += [stage.into("purelib", name) for name, text in self._leaving.edits.items() if text]
+        steps += [stage.into(place, path) for place, path in moves.into]
+        return steps
+
+    def _check_writable(self) -> None:
+        for folder in self._stage.changed_folders():
+            if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+                raise NotWritable(f"The folder cannot be written: {folder}", path=folder)
+
+    def _discard(self) -> None:
+        """Throw away what is staged; what cannot be removed now, the next change removes."""
+        try:
+            clean(self._folder, self._files)
+        except OSError:
+            pass  # the error that brought us here is the one to tell
+
+    def _roll_back(self, cause: BaseException) -> None:
+        self._send(RollbackStarted(transaction=self._id))
+        try:
+            undo_steps(self.base, self._steps, self._files)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self._send(RollbackFinished(transaction=self._id, error=reason))
+            raise needs_recovery(self._folder, f"{reason}, after: {cause}") from cause
+        self._discard()
+        self._send(RollbackFinished(transaction=self._id))
+
+    def _with_state(self, error: BaseException, state: State) -> BaseException:
+        """Return the error to be raised, as one of the library where it is one of the system."""
+        if isinstance(error, OSError):
+            error = typed_error(error, doing="change the environment", place=self.base)
+        if isinstance(error, PuffinError):
+            error.state = state
+        return error
+
+    def _announce(self, *, started: bool) -> None:
+        if not self._pump.silent:
+            kind = ChangeStarted if started else ChangeFinished
+            for change in self._changes:
+                self._send(kind(name=change.name, action=change.action))
+
+    def _note(self, code: str, message: str, **data: object) -> None:
+        self._notices.append(Notice(code=code, message=message, data=data))
+
+    def _send(self, event: object) -> None:
+        self._pump.send(event)
+
+
+def _ignores_case(base: str, listing: Listing) -> bool:
+    """Tell whether the volume takes ``A`` and ``a`` for one name, by an entry that is there."""
+    for name in (*listing.names.get(base, ()), os.path.basename(base)):
+        other = name.swapcase()
+        if other != name and other not in listing.names.get(base, ()):
+            folder = base if name in listing.names.get(base, ()) else os.path.dirname(base)
+            return os.path.lexists(f"{folder}{os.sep}{other}")
+    return False

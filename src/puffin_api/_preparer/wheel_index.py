@@ -1,0 +1,98 @@
+"""The wheels that lie unpacked in the cache, by the file they were made of."""
+
+from __future__ import annotations
+
+import os
+
+from puffin_api._cache.layout import index_kind, path_kind, url_kind
+from puffin_api._model.cached import CachedWheel
+from puffin_api._urls import url_to_path
+from puffin_api._wheel.manifest import read_manifest_and_hashes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from puffin_api._cache.archive_store import ArchiveStore
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._model.cached import WheelManifest
+    from puffin_api._model.file import DistFile
+
+_MOST_REMEMBERED = 2000
+
+
+def wheel_kind(file: DistFile) -> str:
+    """Return the folder of the cache for what comes from where this file comes from.
+
+    A wheel on a local disk may be replaced by another of its name, so its time and size are part of it.
+    """
+    if file.url.startswith("file:"):
+        path = url_to_path(file.url)
+        try:
+            status = os.stat(path)
+        except OSError:
+            return path_kind(path)
+        return f"{path_kind(path)}/{status.st_mtime_ns:x}-{status.st_size:x}"
+    return index_kind(file.index) if file.index else url_kind(file.url)
+
+
+class CachedWheels:
+    """Answers whether a wheel is unpacked already. Many threads may ask at once.
+
+    Manifests are remembered by the canonical path of their archive, which never changes.
+
+    Args:
+        layout: Where the links are.
+        store: Follows them.
+        kind: The folder for the origin of a file; `wheel_kind` unless somebody knows better.
+    """
+
+    def __init__(
+        self, layout: CacheLayout, store: ArchiveStore, *, kind: Callable[[DistFile], str] = wheel_kind
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._kind = kind
+        self._remembered: dict[Path, tuple[CachedWheel, Mapping[str, str]]] = {}
+
+    def link(self, file: DistFile) -> Path:
+        """Where the link to the unpacked wheel is, or will be."""
+        return self._layout.wheel(self._kind(file), file.name, file.filename.removesuffix(".whl"))
+
+    def lookup(self, file: DistFile) -> CachedWheel | None:
+        """Return the unpacked wheel; None where there is none, or one of other bytes than expected."""
+        archive = self._store.lookup(self.link(file))
+        if archive is None:
+            return None
+        found = self._remembered.get(archive) or self._read(archive)
+        if found is None or found[0].name != file.name or not _agree(found[1], file.hashes):
+            return None
+        return found[0]
+
+    def lookup_all(self, files: Iterable[DistFile]) -> dict[str, CachedWheel]:
+        """Return those of the files that are unpacked, by normalised project name."""
+        found = ((file.name, self.lookup(file)) for file in files if file.is_wheel)
+        return {name: wheel for name, wheel in found if wheel is not None}
+
+    def remember(self, archive: Path, manifest: WheelManifest, hashes: Mapping[str, str]) -> CachedWheel:
+        """Make the value of an archive that has just been persisted."""
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        wheel = CachedWheel(archive=archive, manifest=manifest)
+        self._remembered[archive] = wheel, hashes
+        return wheel
+
+    def _read(self, archive: Path) -> tuple[CachedWheel, Mapping[str, str]] | None:
+        found = read_manifest_and_hashes(os.path.join(archive, "manifest.json"))
+        if found is None:
+            return None
+        return self.remember(archive, *found), found[1]
+
+
+def _agree(recorded: Mapping[str, str], expected: Mapping[str, str]) -> bool:
+    """Tell whether the archive was made of the expected bytes; what cannot be compared is not."""
+    if not expected:
+        return True
+    common = recorded.keys() & expected.keys()
+    return bool(common) and all(recorded[name] == expected[name].lower() for name in common)
