@@ -163,7 +163,7 @@ class Bench:
             for _ in range(self.rounds):
                 self._one_install(case, client, interpreter, resolution, uv_cache, sync, pins)
 
-    def _one_install(  # noqa: PLR0913  # the state of one round
+    def _one_install(  # the state of one round
         self,
         case: str,
         client: Client,

@@ -70,9 +70,9 @@ def _localise(page: dict[str, Any], base: str) -> bytes:
 
 
 def _fetch(url: str, accept: str) -> bytes | None:
-    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310  # the index that the user configured
+    request = urllib.request.Request(url, headers={"Accept": accept})  # the index that the user configured
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # see above
+        with urllib.request.urlopen(request, timeout=120) as answer:  # see above
             body: bytes = answer.read()
             return body
     except urllib.error.HTTPError as error:
@@ -119,7 +119,9 @@ class Server:
             _, _, quoted, name = path.split("/", 3)
             quoted += ".metadata" if name.endswith(".metadata") else ""
             body = self._recording.file(quoted)
-            headers = "Content-Type: application/octet-stream\r\nCache-Control: max-age=365000000, immutable\r\n"
+            headers = (
+                "Content-Type: application/octet-stream\r\nCache-Control: max-age=365000000, immutable\r\n"
+            )
         if body is None:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
         etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"' if len(body) < 1 << 20 else '"big"'

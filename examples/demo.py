@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from progress import progress_reporter
+
 from puffin_api import (
     Cache,
     Client,
@@ -23,12 +25,11 @@ from puffin_api import (
     Resolver,
 )
 
-from progress import progress_reporter
-
 PROJECTS = ("flask", "jupyterlab")
 
 
 def main(projects: list[str]) -> int:
+    """Show it all in a temporary folder; returns the exit status."""
     with tempfile.TemporaryDirectory(prefix="puffin-demo-") as folder:
         try:
             show(projects, Path(folder, "demo-env"))
@@ -41,6 +42,7 @@ def main(projects: list[str]) -> int:
 
 
 def show(projects: list[str], prefix: Path) -> None:
+    """Do the main job, a step at a time."""
     clock = Clock()
     environment = Interpreter.current().create_venv(prefix)
     clock.lap("create the venv")
@@ -84,6 +86,7 @@ def print_tree(resolution: Resolution) -> None:
 
 
 def print_plan(plan: Plan) -> None:
+    """Print the first changes of a plan."""
     print(f"\nPlan: {len(plan.changes)} changes, {plan.download_bytes / 1e6:.1f} MB to download")
     for change in plan.changes[:10]:
         where = "from the cache" if change.cached else "to be downloaded"
@@ -93,6 +96,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def import_there(python: Path, module: str) -> None:
+    """Import a module in the new environment."""
     code = f"import {module}; print('  imported', {module}.__name__, 'from', {module}.__file__)"
     subprocess.run([str(python), "-I", "-W", "ignore", "-c", code], check=True)
 

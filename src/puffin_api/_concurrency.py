@@ -258,9 +258,7 @@ class Pump:
     more at the end. Ctrl-C and the cancel token act in these waits.
     """
 
-    def __init__(
-        self, deliver: Callable[[object], None] | None = None, cancel: Token | None = None
-    ) -> None:
+    def __init__(self, deliver: Callable[[object], None] | None = None, cancel: Token | None = None) -> None:
         self._deliver = deliver
         self._cancel = cancel
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -268,6 +266,9 @@ class Pump:
         self._last: dict[int, float] = {}
         self._ids = itertools.count(1)
         self._closed = False
+        self._counting = threading.Lock()
+        self.received = 0
+        """Bytes of files that were received for the call."""
         self.silent = deliver is None
         """True where nobody listens: senders may save themselves the making of events."""
 
@@ -280,6 +281,11 @@ class Pump:
     def cancel(self) -> Token | None:
         """The token of the call."""
         return self._cancel
+
+    def note_received(self, count: int) -> None:
+        """Add to the bytes that were received. For any thread."""
+        with self._counting:
+            self.received += count
 
     def send(self, event: object) -> None:
         """Queue an event for delivery. For any thread."""

@@ -30,7 +30,13 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import ClassVar, Literal
+    from typing import ClassVar, Literal, Protocol
+
+    class Explainable(Protocol):
+        """What ``ResolutionFailed`` needs of a derivation."""
+
+        def explain(self, style: Literal["short", "full"]) -> str: ...
+        def to_dict(self) -> dict[str, object]: ...
 
     State = Literal["untouched", "rolled-back", "committed", "needs-recovery"]
 
@@ -116,7 +122,7 @@ class PuffinError(Exception):
         super().__init__(message)
         unknown = fields.keys() - set(self._fields)
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no field {sorted(unknown)[0]!r}")
+            raise TypeError(f"{type(self).__name__} has no field {min(unknown)!r}")
         self.hint = hint
         self.state = "untouched"
         for name in self._fields:
@@ -190,7 +196,7 @@ class EnvironmentProblem(PuffinError):
     """The environment cannot be changed as asked."""
 
     code = "environment-problem"
-    _fields = ("path",)
+    _fields: ClassVar[tuple[str, ...]] = ("path",)
     path: str
 
 
@@ -239,7 +245,7 @@ class NetworkError(PuffinError):
 
     code = "network-error"
     retryable = True
-    _fields = ("url",)
+    _fields: ClassVar[tuple[str, ...]] = ("url",)
     url: str
 
 
@@ -317,7 +323,7 @@ class PackageError(PuffinError):
     """Something is wrong with one package or file."""
 
     code = "package-error"
-    _fields = ("name",)
+    _fields: ClassVar[tuple[str, ...]] = ("name",)
     name: str
 
 
@@ -393,16 +399,6 @@ class ResolutionFailed(PuffinError):
         return self.derivation.explain(style)
 
 
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Explainable(Protocol):
-        """What ``ResolutionFailed`` needs of a derivation."""
-
-        def explain(self, style: Literal["short", "full"]) -> str: ...
-        def to_dict(self) -> dict[str, object]: ...
-
-
 class BuildFailed(PuffinError):
     """A build backend failed; ``phase`` is the hook or step."""
 
@@ -435,7 +431,7 @@ class InstallFailed(PuffinError):
     """The change could not be made; ``state`` says what became of the environment."""
 
     code = "install-failed"
-    _fields = ("path",)
+    _fields: ClassVar[tuple[str, ...]] = ("path",)
     path: str
 
 

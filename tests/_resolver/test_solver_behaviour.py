@@ -182,7 +182,9 @@ def test_a_release_without_a_usable_wheel_is_skipped_with_the_reason(source: Fak
 
 
 def test_the_best_tag_wins_and_the_build_number_breaks_ties(source: FakeReleaseSource) -> None:
-    source.serve("a", "1", tags=["py3-none-any", "cp312-cp312-manylinux_2_17_x86_64", "cp312-abi3-linux_x86_64"])
+    source.serve(
+        "a", "1", tags=["py3-none-any", "cp312-cp312-manylinux_2_17_x86_64", "cp312-abi3-linux_x86_64"]
+    )
 
     resolution = Resolver(source).resolve(["a"], target=TARGET)
 

@@ -82,6 +82,7 @@ class Interpreter:
         request: str | os.PathLike[str] = "",
         *,
         environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         cache: Cache | None = None,
         runner: Runner | None = None,
         cancel: CancelToken | None = None,
@@ -91,6 +92,7 @@ class Interpreter:
         Args:
             request: ``3.12``, ``>=3.11,<3.13``, ``pypy``, ``3.13t``, a name or a path; empty for any.
             environ: Where ``PATH`` and ``VIRTUAL_ENV`` are looked up; None for the running one only.
+            cwd: Where ``.venv`` is looked for, there and above; None for nowhere.
             cache: Where answers are kept.
             runner: How they are started.
             cancel: Stops it.
@@ -99,7 +101,7 @@ class Interpreter:
             InterpreterNotFound: The request itself does not parse.
         """
         parsed = discovery.parse_request(request)
-        for candidate in discovery.discover(parsed, environ=environ):
+        for candidate in discovery.discover(parsed, environ=environ, cwd=cwd):
             try:
                 found = cls.probe(candidate.path, cache=cache, runner=runner, cancel=cancel)
             except ProbeFailed as failed:
@@ -114,6 +116,7 @@ class Interpreter:
         request: str | os.PathLike[str] = "",
         *,
         environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         cache: Cache | None = None,
         runner: Runner | None = None,
         cancel: CancelToken | None = None,
@@ -125,7 +128,7 @@ class Interpreter:
         """
         tried: list[str] = []
         for found in cls.discover(
-            request, environ=environ, cache=cache, runner=runner, cancel=cancel
+            request, environ=environ, cwd=cwd, cache=cache, runner=runner, cancel=cancel
         ):
             if isinstance(found, Interpreter):
                 return found
@@ -215,8 +218,9 @@ class Interpreter:
             runner=runner,
             cancel=cancel,
         )
-        info = venv.info_of_venv(prefix, self.info)
-        return Environment(Interpreter(info))
+        if exists == "reuse":
+            return Environment.at(prefix, runner=runner, cancel=cancel)
+        return Environment(Interpreter(venv.info_of_venv(prefix, self.info)))
 
     def environment(self) -> Environment:
         """Return the place that this interpreter imports its packages from."""

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def operation(
-    name: Operation, reporter: Reporter | None, cancel: CancelToken | None
-) -> Iterator[Pump]:
+def operation(name: Operation, reporter: Reporter | None, cancel: CancelToken | None) -> Iterator[Pump]:
     """Give the pump of a call; its started and finished events are sent in pairs."""
     if reporter is None:
         yield Pump(None, cancel)

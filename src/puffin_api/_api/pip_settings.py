@@ -12,6 +12,7 @@ import attrs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +28,7 @@ class PipSettings:
     trusted_hosts: tuple[str, ...] = ()
     proxy: str | None = None
     timeout: float | None = None
+    retries: int | None = None
     netrc: str | None = None
     """Text of the user's netrc file."""
 
@@ -57,8 +59,36 @@ def read_settings(
         trusted_hosts=tuple(values.get("trusted-host", "").split()),
         proxy=values.get("proxy") or _proxy(environ),
         timeout=_number(values.get("timeout") or values.get("default-timeout")),
+        retries=_whole(values.get("retries")),
         netrc=_netrc(environ),
     )
+
+
+def client_options(settings: PipSettings) -> dict[str, Any]:
+    """Return the arguments of a client that does as pip would."""
+    from puffin_api._client.auth import NetrcCredentials
+    from puffin_api._model.options import Index, RetryPolicy, Timeouts, Tls
+
+    main = Index(settings.index_url) if settings.index_url else Index.pypi()
+    indexes = [*(Index(url) for url in settings.extra_index_urls), main]
+    certificates, client = settings.certificates, settings.client_certificate
+    options: dict[str, Any] = {
+        "indexes": [] if settings.no_index else indexes,
+        "find_links": settings.find_links,
+        "proxy": settings.proxy,
+        "tls": Tls(
+            ca_bundle=Path(certificates) if certificates else None,
+            client_certificate=Path(client) if client else None,
+            insecure_hosts=settings.trusted_hosts,
+        ),
+    }
+    if settings.timeout is not None:
+        options["timeouts"] = Timeouts(connect=settings.timeout, idle=settings.timeout)
+    if settings.retries is not None:
+        options["retries"] = RetryPolicy(attempts=settings.retries + 1)
+    if settings.netrc:
+        options["credentials"] = NetrcCredentials(settings.netrc)
+    return options
 
 
 def usual_files(environ: Mapping[str, str]) -> list[Path]:
@@ -114,9 +144,7 @@ def _read_file(path: Path) -> dict[str, str]:
     except (configparser.Error, UnicodeDecodeError):
         return {}  # as unreadable as if it were not there; pip reports it to whoever runs pip
     sections: Iterable[str] = [name for name in ("global", "install") if parser.has_section(name)]
-    return {
-        name.replace("_", "-"): value for section in sections for name, value in parser.items(section)
-    }
+    return {name.replace("_", "-"): value for section in sections for name, value in parser.items(section)}
 
 
 def _proxy(environ: Mapping[str, str]) -> str | None:
@@ -131,6 +159,10 @@ def _number(text: str | None) -> float | None:
         return float(text) if text else None
     except ValueError:
         return None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
 
 
 def _netrc(environ: Mapping[str, str]) -> str | None:

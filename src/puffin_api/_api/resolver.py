@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
 from puffin_api._model.names import normalize
 from puffin_api._model.options import PrereleaseMode, ResolutionMode, Upgrade
@@ -18,13 +19,12 @@ from puffin_api.errors import ProtectedPackage, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from typing import Protocol
 
     from packaging.requirements import Requirement
 
-    from puffin_api._api.client import Client
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._concurrency import Pump
@@ -92,7 +92,7 @@ class Resolver:
     def __init__(self, client: Client | ReleaseSource) -> None:
         self._client = client
 
-    def resolve(  # noqa: PLR0913  # one parameter for each thing that can be asked
+    def resolve(  # one parameter for each thing that can be asked
         self,
         requirements: Iterable[Req] | Manifest,
         *,
@@ -172,9 +172,7 @@ class Resolver:
         with operation("resolve", reporter, cancel) as pump:
             return self._solve(options, protected, pump)
 
-    def _solve(
-        self, options: _Options, protected: Sequence[RequirementRow], pump: Pump
-    ) -> Resolution:
+    def _solve(self, options: _Options, protected: Sequence[RequirementRow], pump: Pump) -> Resolution:
         source, finish = self._source(pump)
         inputs = _inputs(options)
         try:
@@ -214,12 +212,15 @@ class Resolver:
                     requested_by=chain,
                 )
 
-    def _source(self, pump: Pump) -> tuple[ReleaseSource, object]:
+    def _source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
         """Return the source for one call, and what ends it."""
-        begin = getattr(self._client, "_begin_resolution", None)
-        if begin is not None:
-            return begin(pump)  # type: ignore[no-any-return]  # a Client's own method
-        return self._client, lambda: None  # type: ignore[return-value]  # not a Client: a ReleaseSource
+        if isinstance(self._client, Client):
+            return self._client.release_source(pump)
+        return self._client, _nothing
+
+
+def _nothing() -> None:
+    """A source of the caller's own ends when the caller says so."""
 
 
 def _target(target: Target | Interpreter | Environment) -> Target:

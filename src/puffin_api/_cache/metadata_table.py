@@ -89,7 +89,8 @@ class MetadataTable:
 
     def add(self, file: FileRow, metadata: DistMetadata) -> None:
         """Take metadata in; it is stored by the next `flush`."""
-        self._added[_key(file)] = metadata
+        with self._lock:
+            self._added[_key(file)] = metadata
 
     def flush(self) -> None:
         """Store what was added, together with what others have stored in the meantime."""

@@ -87,9 +87,11 @@ class PageTable:
             raise ValueError("no page table")
         is_sound = zlib.crc32(data[8:16]) == stamp_crc
         cut = 4 + int.from_bytes(header[:4], "little")
-        name, index, self.url, self.status, policy, versions, keys, mask, skipped = json.loads(
-            header[4:cut].decode("utf-8", "surrogatepass")
-        )
+        fields = json.loads(header[4:cut].decode("utf-8", "surrogatepass"))
+        name, index, url, status, policy, versions, keys, mask, skipped = fields
+        self.url: str = url
+        """Where the page came from at last."""
+        self.status: str = status
         texts = versions.split("|") if versions else []
         count = len(texts)
         numbers = array("I", header[cut:])

@@ -110,21 +110,22 @@ class RemoteWheels:
         while self._hosts.can(place, "metadata") is None:
             task, is_mine = self._hosts.probes.claim(place)
             if is_mine:
-                return self._probe(file, place, pump)
-            # The one who probes is in the middle of a request, so this is short.
-            task.wait()
+                try:
+                    # Somebody may have finished between the question and the claim.
+                    if self._hosts.can(place, "metadata") is None:
+                        return self._probe(file, place, pump)
+                finally:
+                    # Whatever came of it: the others look for themselves, and probe if it was nothing.
+                    self._hosts.probes.forget(place, task)
+                    task.succeed(None)
+            else:
+                task.wait()  # not for long: who probes is in the middle of a request
         return self._beside(file, pump) if self._hosts.can(place, "metadata") else None
 
     def _probe(self, file: FileRow, place: str, pump: Pump) -> bytes | None:
         """Find out, for all files of this host, whether there is metadata beside the wheels."""
-        task, _ = self._hosts.probes.claim(place)
-        try:
-            data = self._beside(file, pump)
-            self._hosts.note(place, "metadata", answer=data is not None)
-        finally:
-            # Whatever came of it: the others look for themselves, and probe if it came to nothing.
-            self._hosts.probes.forget(place, task)
-            task.succeed(None)
+        data = self._beside(file, pump)
+        self._hosts.note(place, "metadata", answer=data is not None)
         return data
 
     def _beside(self, file: FileRow, pump: Pump) -> bytes | None:
@@ -287,7 +288,7 @@ def _check_digest(file: FileRow, url: str, data: bytes) -> None:
     actual = hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
     if actual != expected.lower():
         raise HashMismatch(
-            f"The metadata of {file.filename} has the {algorithm} digest {actual}, and {expected} was expected",
+            f"The metadata of {file.filename} has the {algorithm} digest {actual}; {expected} was expected",
             name=file.project,
             source=redact(url),
             expected=[file.metadata],

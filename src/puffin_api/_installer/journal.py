@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     """``("mkdir", path)`` or ``("rename", from, to)``; paths are relative to site-packages."""
 
 FORMAT = 1
-JOURNAL = "journal.json"
-MARK = "committed"
-PARTS = "parts"
+PREFIX = ".puffin-"
+"""Begins the name of the folder of each transaction, and of all in it that is not a staged entry."""
+JOURNAL = f"{PREFIX}journal.json"
+MARK = f"{PREFIX}committed"
+"""The journal is renamed to this: from then on there is only cleaning up to do."""
+PARTS = f"{PREFIX}parts"
 """Lists further folders of the transaction, on other volumes, one path a line."""
 
 
@@ -60,6 +63,11 @@ def write_journal(folder: str, transaction: str, steps: Sequence[Step], files: F
     """Write all steps into the folder of the transaction; complete or not at all."""
     data = {"format": FORMAT, "transaction": transaction, "steps": steps}
     files.write_atomic(f"{folder}/{JOURNAL}", json.dumps(data, separators=(",", ":")).encode())
+
+
+def mark_committed(folder: str, files: Files) -> None:
+    """Make the change final: one atomic step."""
+    files.rename(f"{folder}/{JOURNAL}", f"{folder}/{MARK}")
 
 
 def read_journal(folder: str) -> list[Step] | None:

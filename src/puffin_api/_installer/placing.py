@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from puffin_api._installer.journal import PREFIX
 from puffin_api._model.events import Notice
 from puffin_api.errors import FileConflict
 
@@ -111,6 +112,8 @@ class Placer:
             tops = {(layout.place, top) for top in (*layout.manifest.top_level, layout.manifest.dist_info)}
             tops.update((extra.place, extra.path.partition("/")[0]) for extra in layout.extra)
             for key in sorted(tops):
+                if key[1].startswith(PREFIX):  # would be taken for what a transaction left
+                    raise _conflict(self._path(*key), layout.name, "the installer")
                 claims.setdefault(key, []).append(layout)
         return claims
 
@@ -140,10 +143,10 @@ class Placer:
                 first = found.setdefault(path, claim)
                 if first is not claim:
                     found[path] = self._choose(place, path, first, claim)
-        for path in found:
-            parent = path.rpartition("/")[0]
-            if parent in found:
-                raise _conflict(self._path(place, parent), found[parent].layout.name, found[path].layout.name)
+        for path, claim in found.items():
+            above = found.get(path.rpartition("/")[0])
+            if above is not None:
+                raise _conflict(self._path(place, path), above.layout.name, claim.layout.name)
         return found
 
     def _files_of(self, layout: Layout, place: str, top: str) -> list[tuple[str, _Claim]]:

@@ -9,11 +9,11 @@ from puffin_api._installer.journal import (
     MARK,
     OS_FILES,
     PARTS,
+    PREFIX,
     needs_recovery,
     read_journal,
     undo_steps,
 )
-from puffin_api._installer.site_packages import TRANSACTION_PREFIX
 from puffin_api._model.plan import Recovered, RecoveryReport
 
 TYPE_CHECKING = False
@@ -38,7 +38,7 @@ def find_interrupted(site_packages: Path | str) -> list[str]:
 
 def is_transaction(name: str) -> bool:
     """Tell whether an entry of site-packages is the folder of a transaction."""
-    return name.startswith(TRANSACTION_PREFIX) and not name.endswith(PART_SUFFIX)
+    return name.startswith(PREFIX) and not name.endswith(PART_SUFFIX)
 
 
 def recover(roots: Iterable[Path | str], *, files: Files = OS_FILES) -> RecoveryReport | None:
@@ -61,7 +61,7 @@ def recover_one(folder: str, files: Files = OS_FILES) -> Recovered:
     Raises:
         RollbackFailed: It can neither be finished nor undone now.
     """
-    transaction = os.path.basename(folder).removeprefix(TRANSACTION_PREFIX)
+    transaction = os.path.basename(folder).removeprefix(PREFIX)
     try:
         if os.path.lexists(f"{folder}/{MARK}"):
             clean(folder, files)
@@ -85,9 +85,16 @@ def clean(folder: str, files: Files) -> None:
     """
     for part in _parts(folder):
         files.remove_tree(part)
-    # The journal goes first: half removed, the folder must not be taken for one with renames to undo.
-    files.remove_tree(f"{folder}/{JOURNAL}")
-    files.remove_tree(folder)
+    # These go first: half removed, the folder must not be taken for one with renames to undo.
+    for name in (JOURNAL, MARK):
+        try:
+            files.unlink(f"{folder}/{name}")
+        except FileNotFoundError:  # two rounds
+            pass
+    try:
+        files.rmdir(folder)
+    except OSError:  # something is in it, or it is gone
+        files.remove_tree(folder)
 
 
 def _parts(folder: str) -> list[str]:

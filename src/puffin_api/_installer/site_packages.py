@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
+from puffin_api._installer.journal import PREFIX
 from puffin_api._model.dist_info import split_dist_info, split_egg_info
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
 from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from puffin_api._model.problems import Problem
 
-TRANSACTION_PREFIX = ".puffin-"
-"""Begins the name of the folder of each transaction."""
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
 _MODULE_SUFFIXES = (".py", ".so", ".pyd")
 
@@ -133,7 +132,7 @@ def look(roots: Iterable[Path | str]) -> Listing:
                 names.add(entry.name)
                 if entry.name.endswith(_SUFFIXES):
                     _take(entry, listing, marks)
-                elif entry.name.startswith(TRANSACTION_PREFIX):
+                elif entry.name.startswith(PREFIX):
                     listing.interrupted.append(entry.path)
     listing.problems += [InterruptedTransaction(path=path) for path in sorted(listing.interrupted)]
     listing.found.sort()

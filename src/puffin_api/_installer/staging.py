@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from puffin_api._installer.journal import PARTS
+from puffin_api._installer.journal import PARTS, PREFIX
 from puffin_api._installer.recovery import PART_SUFFIX
 from puffin_api._model.events import Notice
 from puffin_api._wheel.link import link_files
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from puffin_api._concurrency import Pump, WorkerPool
     from puffin_api._fs import LinkKind
     from puffin_api._installer.journal import Files, Step
-    from puffin_api._wheel.lay_out import LaidOutFile, Layout, Places
+    from puffin_api._wheel.lay_out import Layout, Places
     from puffin_api._wheel.link import Linker
 
 _THREADED = 2000
@@ -29,9 +29,10 @@ _CHUNK = 250
 class Stage:
     """Lays wheels out beside their places, and names the steps that bring everything home."""
 
-    def __init__(self, folder: str, places: Places, files: Files) -> None:
-        """Take the transaction's folder; nothing is made before ``open``."""
+    def __init__(self, folder: str, places: Places, layouts: Sequence[Layout], files: Files) -> None:
+        """Take the transaction's folder and what goes into it; nothing is made before ``open``."""
         self._folder = folder
+        self._layouts = layouts
         self._base = os.path.dirname(folder)
         self._places = places
         self._files = files
@@ -40,8 +41,8 @@ class Stage:
         self._parts: dict[int, str] = {self._volume: folder}
         """The folder of the transaction on each volume that it changes."""
         self._aside = 0
-        self._asides: set[int] = set()
         self._made: set[str] = set()
+        self._flat = _flat_names(layouts)
         self._changed: dict[str, None] = {}
         self._new_folders: dict[str, str] = {}
         self._to_copy = 0
@@ -57,15 +58,13 @@ class Stage:
 
     def aside(self, place: str, path: str) -> Step:
         """Return the step that takes an existing entry of a place away."""
-        volume = self._volume_of(place)
-        self._asides.add(volume)
         self._aside += 1
-        old = f"{self._relative(self._part(volume, place))}/old/{self._aside}"
+        old = f"{self._relative(self._part(place))}/{PREFIX}old-{self._aside}"
         return ("rename", f"{self._prefix(place)}{path}", old)
 
     def into(self, place: str, path: str) -> Step:
         """Return the step that brings a staged entry into its place."""
-        return ("rename", f"{self._relative(self._new(place))}/{path}", f"{self._prefix(place)}{path}")
+        return ("rename", self._relative(self._staged(place, path)), f"{self._prefix(place)}{path}")
 
     def missing_folders(self, place: str) -> list[Step]:
         """Return the steps that make the folder of a place where it is missing."""
@@ -92,16 +91,11 @@ class Stage:
             # Written before they are made: what recovery does not find would stay for ever.
             text = "\n".join(self._relative(part) for part in others)
             self._files.write_atomic(f"{self._folder}/{PARTS}", text.encode(errors="surrogateescape"))
-        for volume, part in self._parts.items():
-            if part != self._folder:
-                mkdir(part)
-            mkdir(f"{part}/new")
-            if volume in self._asides:
-                mkdir(f"{part}/old")
+        for part in others:
+            mkdir(part)
+        self._made = set(self._parts.values())
 
-    def fill(
-        self, layouts: Sequence[Layout], linker: Linker, pool: WorkerPool | None, pump: Pump
-    ) -> list[Notice]:
+    def fill(self, linker: Linker, pool: WorkerPool | None, pump: Pump) -> list[Notice]:
         """Put the files of all wheels into the stage; returns what is worth telling.
 
         Raises:
@@ -109,68 +103,60 @@ class Stage:
             DiskFull: Copies would not fit; nothing was copied yet.
         """
         notices: list[Notice] = []
-        self._make_folders(layouts)
-        tasks = [task for layout in layouts for task in self._link_tasks(layout, linker, notices)]
+        self._make_folders()
+        tasks = [task for layout in self._layouts for task in self._link_tasks(layout, linker, notices)]
         if pool is not None and sum(task.count for task in tasks) >= _THREADED:
             # Two and no more: a third thread only waits for the interpreter lock.
             pool.map(lambda half: _run(half, pump), [tasks[::2], tasks[1::2]], pump=pump)
         else:
             _run(tasks, pump)
         write = self._files.write
-        for layout in layouts:
+        for layout in self._layouts:
             new = self._new(layout.place)
             for path, content in layout.dist_info:
                 write(f"{new}/{path}", content, 0o666)
             for extra in layout.extra:
                 if extra.content is not None:
                     mode = 0o777 if extra.executable else 0o666
-                    write(f"{self._new(extra.place)}/{extra.path}", extra.content, mode)
+                    write(self._staged(extra.place, extra.path), extra.content, mode)
         return notices
 
     def write_edits(self, edits: Mapping[str, bytes]) -> None:
         """Write the new content of shared files of site-packages."""
         for name, content in edits.items():
             if content:
-                self._make(self._new("purelib"))
-                self._files.write(f"{self._new('purelib')}/{name}", content, 0o666)
+                self._files.write(self._staged("purelib", name), content, 0o666)
 
-    def _make_folders(self, layouts: Sequence[Layout]) -> None:
-        mkdir = self._files.mkdir
-        made: set[str] = set()
-        for layout in layouts:
+    def _make_folders(self) -> None:
+        mkdir, made = self._files.mkdir, self._made
+        for layout in self._layouts:
             new = self._new(layout.place)
-            for path in ("", *layout.manifest.directories):
-                target = f"{new}/{path}" if path else new
+            self._make_parents(f"{new}/{layout.manifest.dist_info}")
+            for path in layout.manifest.directories:
+                target = f"{new}/{path}"
                 if target not in made:
                     made.add(target)
                     mkdir(target)
             for extra in layout.extra:
-                self._make_parents(f"{self._new(extra.place)}/{extra.path}", made)
-            for path, _ in layout.dist_info[:1]:
-                self._make_parents(f"{new}/{path}", made)
-        self._made |= made
+                self._make_parents(self._staged(extra.place, extra.path))
 
-    def _make_parents(self, path: str, made: set[str]) -> None:
+    def _make_parents(self, path: str) -> None:
+        """Make the folders above a staged entry; the transaction's own are there."""
         missing: list[str] = []
         folder = path.rpartition("/")[0]
-        while folder not in made and not folder.endswith("/new"):
+        while folder not in self._made:
             missing.append(folder)
             folder = folder.rpartition("/")[0]
         for target in reversed(missing):
-            made.add(target)
+            self._made.add(target)
             self._files.mkdir(target)
-
-    def _make(self, folder: str) -> None:
-        if folder not in self._made:
-            self._made.add(folder)
-            self._files.mkdir(folder)
 
     def _link_tasks(self, layout: Layout, linker: Linker, notices: list[Notice]) -> list[_LinkTask]:
         """Cut the linking of one wheel into tasks; its first file is placed here, to choose the way."""
         ways, copy = self._files.ways, self._files.ways["copy"]
         tasks: list[_LinkTask] = []
-        for place, paths in _sources(layout):
-            source, new = layout.archive, self._new(place)
+        source = layout.archive
+        for place, new, paths in self._sources(layout):
             volumes = (_volume(source), self._volume_of(place))
             first, target = paths[0]
             kind, placed = linker.choose(
@@ -190,6 +176,20 @@ class Stage:
             ]
         return tasks
 
+    def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[tuple[str, str]]]]:
+        """Return, for each place, the folder to wait in, and where files lie in the archive and in there."""
+        skip = layout.skip
+        tree = [(path, path) for path in layout.manifest.files if path not in skip]
+        if tree:
+            yield layout.place, self._new(layout.place), tree
+        by_place: dict[str, list[tuple[str, str]]] = {}
+        for extra in layout.extra:
+            if extra.content is None:
+                staged = self._staged(extra.place, extra.path)[len(self._part(extra.place)) + 1 :]
+                by_place.setdefault(extra.place, []).append((extra.source, staged))
+        for place, paths in by_place.items():
+            yield place, self._part(place), paths
+
     def _check_room(self, folder: str) -> None:
         needed = self._to_copy
         free = shutil.disk_usage(os.path.dirname(folder)).free
@@ -201,13 +201,21 @@ class Stage:
     # -- names
 
     def _new(self, place: str) -> str:
-        """Return the folder in which the files of a place wait."""
+        """Return the folder in which the entries of a place wait."""
         if place not in self._new_folders:
-            self._new_folders[place] = f"{self._part(self._volume_of(place), place)}/new/{place}"
+            part = self._part(place)
+            # Those of site-packages lie in the folder itself.
+            self._new_folders[place] = part if place == "purelib" else f"{part}/{PREFIX}{place}"
         return self._new_folders[place]
 
-    def _part(self, volume: int, place: str) -> str:
-        """Return the transaction's folder on a volume; another one goes into the place's nearest folder."""
+    def _staged(self, place: str, path: str) -> str:
+        """Return where an entry of a place waits."""
+        name = self._flat.get((place, path))
+        return f"{self._new(place)}/{path}" if name is None else f"{self._part(place)}/{name}"
+
+    def _part(self, place: str) -> str:
+        """Return the transaction's folder on the volume of a place; a new one lies in the place itself."""
+        volume = self._volume_of(place)
         if volume not in self._parts:
             folder = _existing(self._places.folders[place])
             self._parts[volume] = f"{folder}{os.sep}{os.path.basename(self._folder)}{PART_SUFFIX}"
@@ -264,18 +272,15 @@ def _run(tasks: Iterable[_LinkTask], pump: Pump) -> None:
         task.run()
 
 
-def _sources(layout: Layout) -> Iterable[tuple[str, Sequence[tuple[str, str]]]]:
-    """Return, for each place, where files lie in the archive and where they go."""
-    skip = layout.skip
-    tree = [(path, path) for path in layout.manifest.files if path not in skip]
-    if tree:
-        yield layout.place, tree
-    by_place: dict[str, list[tuple[str, str]]] = {}
-    extras: Sequence[LaidOutFile] = layout.extra
-    for extra in extras:
-        if extra.content is None:
-            by_place.setdefault(extra.place, []).append((extra.source, extra.path))
-    yield from by_place.items()
+def _flat_names(layouts: Sequence[Layout]) -> dict[tuple[str, str], str]:
+    """Give single files, such as scripts, names in the transaction's folder: that saves a folder."""
+    single = [
+        (extra.place, extra.path)
+        for layout in layouts
+        for extra in layout.extra
+        if "/" not in extra.path and extra.place != "purelib"
+    ]
+    return {key: f"{PREFIX}new-{number}" for number, key in enumerate(single, 1)}
 
 
 def _teller(notices: list[Notice], source: str) -> Callable[[LinkKind, str], None]:

@@ -4,10 +4,13 @@
 
     site-packages/
       .puffin-<id>/           the folder of the transaction, on the same volume as what it changes
-        new/purelib/...       what will be renamed into place, complete before the first rename
-        old/0, old/1, ...     what made room
-        journal.json          every step, written before the first one
-        committed             the mark: from here on there is only cleaning up to do
+        flask/ ...                what will be renamed into site-packages, complete before the first rename
+        .puffin-data/share/...    the same for other places; single files are .puffin-new-1 and so on
+        .puffin-old-1, ...        what made room
+        .puffin-journal.json      every step, written before the first one
+        .puffin-committed         what the journal is renamed to: only cleaning up is left
+
+    One folder and no more in the usual case: making and removing one costs as much as ten links.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from puffin_api._fs import unique_name
 from puffin_api._installer.journal import (
     MARK,
     OS_FILES,
+    PREFIX,
+    mark_committed,
     needs_recovery,
     run_steps,
     undo_steps,
@@ -32,7 +37,7 @@ from puffin_api._installer.leaving import Leaving
 from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.placing import Placer
 from puffin_api._installer.recovery import clean, is_transaction, recover_one
-from puffin_api._installer.site_packages import TRANSACTION_PREFIX, look
+from puffin_api._installer.site_packages import look
 from puffin_api._installer.staging import Stage
 from puffin_api._model.events import (
     ChangeFinished,
@@ -158,7 +163,7 @@ class _Commit:
         self._places = Places({name: os.path.realpath(folder) for name, folder in scheme.items()})
         self.base = self._places.folders["purelib"]
         self._id = unique_name()
-        self._folder = f"{self.base}{os.sep}{TRANSACTION_PREFIX}{self._id}"
+        self._folder = f"{self.base}{os.sep}{PREFIX}{self._id}"
         self._layouts: list[Layout] = []
         self._notices: list[Notice] = []
         self._steps: list[Step] = []
@@ -208,7 +213,7 @@ class _Commit:
         )
         moves = placer.moves()
         self._notices += moves.notices
-        self._stage = Stage(self._folder, self._places, self._files)
+        self._stage = Stage(self._folder, self._places, self._layouts, self._files)
         self._steps = self._list_steps(removal.entries, moves)
         self._check_writable()
         self.lap("check")
@@ -219,7 +224,7 @@ class _Commit:
             self._pump.check()
             self._stage.open()
             self._announce(started=True)
-            self._notices += self._stage.fill(self._layouts, self.linker, self._pool, self._pump)
+            self._notices += self._stage.fill(self.linker, self._pool, self._pump)
             self._stage.write_edits(self._leaving.edits)
             self._announce(started=False)
         except BaseException:
@@ -233,7 +238,7 @@ class _Commit:
         try:
             write_journal(self._folder, self._id, self._steps, self._files)
             run_steps(self.base, self._steps, self._files, self._pump.check)
-            self._files.write(f"{self._folder}/{MARK}", b"", 0o666)
+            mark_committed(self._folder, self._files)
         except BaseException as error:
             if os.path.lexists(f"{self._folder}/{MARK}"):
                 raise self._with_state(error, "committed") from error

@@ -349,3 +349,26 @@ def _configuration(plan: _Plan, base: Path) -> str:
     if plan.prompt is not None:
         lines["prompt"] = " ".join(plan.prompt.split())
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+def info_of_venv(prefix: Path, info: InterpreterInfo) -> InterpreterInfo:
+    """Return what the python of a fresh environment would say of itself; starts no process.
+
+    Args:
+        prefix: The environment, just made.
+        info: The interpreter it was made from.
+    """
+    scheme = info.venv_scheme.under(prefix)
+    python = Path(scheme.scripts, "python.exe" if info.is_windows else "python")
+    inherited = [place for place in info.sys_path if not place.startswith(str(info.prefix))]
+    return attrs.evolve(
+        info,
+        path=python,
+        real_path=Path(os.path.realpath(python)),
+        executable=str(python),
+        prefix=prefix,
+        exec_prefix=prefix,
+        sys_path=tuple(dict.fromkeys((*inherited, scheme.purelib, scheme.platlib))),
+        scheme=scheme,
+        externally_managed=None,
+    )

@@ -16,8 +16,14 @@ class DataFile:
 
     __slots__ = ("digest", "executable", "path", "scheme", "size", "source")
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
-        self, scheme: str, path: str, source: str, digest: str, size: int, executable: bool  # noqa: FBT001  # a column
+    def __init__(  # one parameter for each column
+        self,
+        scheme: str,
+        path: str,
+        source: str,
+        digest: str,
+        size: int,
+        executable: bool,  # noqa: FBT001  # a column
     ) -> None:
         self.scheme = scheme
         """``purelib``, ``platlib``, ``scripts``, ``data`` or ``headers``."""
@@ -65,7 +71,7 @@ class WheelManifest:
         "version",
     )
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(  # one parameter for each column
         self,
         *,
         name: str,

@@ -51,7 +51,7 @@ class CancelToken:
     @property
     def cancelled(self) -> bool:
         """True once cancelled, or past its deadline."""
-        return self._cause() is not None
+        return self.cause() is not None
 
     def check(self) -> None:
         """Do nothing, or raise.
@@ -60,7 +60,7 @@ class CancelToken:
             Cancelled: The token was cancelled.
             DeadlineExceeded: Its time is over.
         """
-        cause = self._cause()
+        cause = self.cause()
         if cause is not None:
             raise cause
 
@@ -89,10 +89,11 @@ class CancelToken:
 
         return release
 
-    def _cause(self) -> Cancelled | None:
+    def cause(self) -> Cancelled | None:
+        """Return the error that ``check`` raises, None where it does nothing."""
         if self._cancelled:
             text = f"Cancelled: {self._reason}" if self._reason else "Cancelled"
             return Cancelled(text, reason=self._reason)
         if self._expires is not None and time.monotonic() >= self._expires:
             return DeadlineExceeded("The deadline has passed", reason="deadline")
-        return next((c for c in (p._cause() for p in self._parents) if c is not None), None)
+        return next((c for c in (p.cause() for p in self._parents) if c is not None), None)

@@ -30,7 +30,7 @@ class FileRow:
         "yanked",
     )
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(  # one parameter for each column
         self,
         *,
         project: str,

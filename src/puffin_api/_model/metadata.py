@@ -113,9 +113,7 @@ def dist_metadata(core: CoreMetadata) -> DistMetadata:
             reason=core.invalid[0],
         )
     rows = tuple(lenient_row(text) for text in core.requires_dist)
-    return DistMetadata(
-        normalize(core.name), core.version, rows, core.requires_python, core.provides_extra
-    )
+    return DistMetadata(normalize(core.name), core.version, rows, core.requires_python, core.provides_extra)
 
 
 def _headers(text: bytes | str) -> dict[str, list[str]]:

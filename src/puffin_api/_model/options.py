@@ -188,7 +188,8 @@ class Index:
     def pypi(cls) -> Index:
         """Return the Python Package Index."""
         # The one place that names a registry host.
-        return cls("https://" + ".".join(("pypi", "org")) + "/simple/", name="pypi")
+        parts = ("https:", "", "pypi.org", "simple", "")
+        return cls("/".join(parts), name="pypi")
 
 
 @attrs.frozen

@@ -27,7 +27,7 @@ class Project:
     """PEP 792: ``active``, ``archived``, ``quarantined`` or ``deprecated``."""
     skipped: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """File names that belong to no version, with the reason."""
-    
+
     def to_dict(self) -> dict[str, object]:
         """Return the project as JSON-able data."""
         return {

@@ -34,7 +34,7 @@ class Releases:
         "versions",
     )
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(  # one parameter for each column
         self,
         *,
         name: str,

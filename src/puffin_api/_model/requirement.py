@@ -46,7 +46,7 @@ class RequirementRow:
 
     __slots__ = ("bounds", "extras", "gate", "marker", "name", "singleton", "specifier", "text", "url")
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(  # one parameter for each column
         self,
         text: str,
         name: str,
@@ -131,7 +131,7 @@ def lenient_row(text: str) -> RequirementRow:
         return known
     try:
         return requirement_row(text)
-    except RequirementInvalid as first:
+    except RequirementInvalid:
         mended = text
         for pattern, replacement in _FIXES:
             mended = pattern.sub(replacement, mended)
@@ -139,7 +139,7 @@ def lenient_row(text: str) -> RequirementRow:
                 return keep_row(row_of(Requirement(mended), text))
             except InvalidRequirement:
                 continue
-        raise first
+        raise
 
 
 def row_of(requirement: Requirement, text: str | None = None) -> RequirementRow:

@@ -110,9 +110,19 @@ class ResolutionDiff:
 class ResolvedPackage:
     """One package of a resolution: immutable; its parts are made when they are first looked at."""
 
-    __slots__ = ("_file", "_files", "_links", "_rows", "extras", "metadata_from", "name", "source", "version")
+    __slots__ = (
+        "_file",
+        "_files",
+        "extras",
+        "metadata_from",
+        "name",
+        "required_by",
+        "rows",
+        "source",
+        "version",
+    )
 
-    def __init__(  # noqa: PLR0913  # one parameter for each column
+    def __init__(  # one parameter for each column
         self,
         name: str,
         version: str,
@@ -135,8 +145,10 @@ class ResolvedPackage:
         """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
         self._file = file
         self._files = files
-        self._rows = rows
-        self._links: tuple[str, ...] = ()
+        self.rows = rows
+        """What it requires, each with the extra that brings it in; as the library keeps it inside."""
+        self.required_by: tuple[str, ...] = ()
+        """Names of the packages that require it, sorted; the caller's own requirement is not here."""
 
     @property
     def file(self) -> DistFile:
@@ -156,12 +168,7 @@ class ResolvedPackage:
     @property
     def requires(self) -> tuple[Edge, ...]:
         """What it requires for this target, as written."""
-        return tuple(Edge(row.text, extra) for extra, row in self._rows)
-
-    @property
-    def required_by(self) -> tuple[str, ...]:
-        """Names of the packages that require it, sorted; the caller's own requirement is not here."""
-        return self._links
+        return tuple(Edge(row.text, extra) for extra, row in self.rows)
 
     @property
     def needs_build(self) -> bool:
@@ -219,7 +226,7 @@ class Resolution:
     Equal, and with the same ``digest``, where packages, roots and target are.
     """
 
-    def __init__(  # noqa: PLR0913  # one parameter for each part
+    def __init__(  # one parameter for each part
         self,
         packages: Iterable[ResolvedPackage],
         *,
@@ -242,11 +249,11 @@ class Resolution:
         """The packages by normalised name, sorted."""
         links: dict[str, set[str]] = {name: set() for name in self._by_name}
         for package in self._by_name.values():
-            for _, row in package._rows:
+            for _, row in package.rows:
                 if row.name in links and row.name != package.name:
                     links[row.name].add(package.name)
         for name, package in self._by_name.items():
-            package._links = tuple(sorted(links[name]))
+            package.required_by = tuple(sorted(links[name]))
         return MappingProxyType(dict(sorted(self._by_name.items())))
 
     @property
@@ -359,11 +366,11 @@ class Resolution:
 
 def _mapping(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise ValueError(f"expected an object, found {type(value).__name__}")  # noqa: TRY004  # bad data, not a bad call
+        raise ValueError(f"expected an object, found {type(value).__name__}")  # bad data, not a bad call
     return value
 
 
 def _list(value: object) -> Sequence[object]:
     if not isinstance(value, list):
-        raise ValueError(f"expected an array, found {type(value).__name__}")  # noqa: TRY004  # bad data, not a bad call
+        raise ValueError(f"expected an array, found {type(value).__name__}")  # bad data, not a bad call
     return value

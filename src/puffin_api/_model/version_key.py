@@ -162,9 +162,7 @@ def _exclusive(operator: str, version: Version, key: str) -> tuple[Interval, ...
     return ((prefix + ABOVE, ABOVE),) if is_release else None
 
 
-def _intersection(
-    left: tuple[Interval, ...], right: tuple[Interval, ...]
-) -> tuple[Interval, ...]:
+def _intersection(left: tuple[Interval, ...], right: tuple[Interval, ...]) -> tuple[Interval, ...]:
     if left is EVERYTHING:
         return right
     pairs = ((max(a, c), min(b, d)) for a, b in left for c, d in right)

@@ -164,7 +164,7 @@ class Candidates:
 
     def ordered(self, mask: int, count: int) -> list[int]:
         """Return the bit numbers of up to ``count`` versions, best first."""
-        result = []
+        result: list[int] = []
         while len(result) < count and (bit := self.best(mask)):
             result.append(bit)
             mask &= ~(1 << bit)

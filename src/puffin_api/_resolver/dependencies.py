@@ -39,18 +39,14 @@ def _evaluate(marker: str, environment: Mapping[str, str]) -> bool:
         return False
 
 
-def active_rows(
-    metadata: DistMetadata, target: Target, extra: str = ""
-) -> tuple[RequirementRow, ...]:
+def active_rows(metadata: DistMetadata, target: Target, extra: str = "") -> tuple[RequirementRow, ...]:
     """Return the requirements that hold for the target.
 
     Args:
         extra: Those that hold for this extra and not without it; empty for those that always do.
     """
     if not extra:
-        return tuple(
-            row for row in metadata.requires if not row.gate and holds(row.marker, target)
-        )
+        return tuple(row for row in metadata.requires if not row.gate and holds(row.marker, target))
     return tuple(row for row in metadata.requires if _for_extra(row, target, extra))
 
 
@@ -84,8 +80,7 @@ class Amendments:
         # An override whose marker is false still replaces: the requirement is then dropped.
         replaced = _by_name(overrides)
         self._overrides = {
-            name: tuple(row for row in rows if _applies(row, target))
-            for name, rows in replaced.items()
+            name: tuple(row for row in rows if _applies(row, target)) for name, rows in replaced.items()
         }
         self._excludes = frozenset(excludes)
         self.empty = not (self._overrides or self._excludes)

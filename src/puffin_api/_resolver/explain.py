@@ -106,9 +106,7 @@ def _require_text(incompatibility: Incompatibility, requirement: str) -> str:
     return f"you require {requirement} and there is no such version"
 
 
-def _dependency(
-    incompatibility: Incompatibility, cause: Depends, terms: tuple[Statement, ...]
-) -> Fact:
+def _dependency(incompatibility: Incompatibility, cause: Depends, terms: tuple[Statement, ...]) -> Fact:
     base = cause.dependent
     mask = incompatibility.mask(base) or 0
     dependent = statement(base, mask)

@@ -117,9 +117,7 @@ def resolvent(left: Incompatibility, right: Incompatibility, pivot: Package) -> 
     Whatever state the package is in, one of the two applies: so the other terms of both cannot
     all hold (unless the package is in a state that neither names).
     """
-    merged: dict[Package, int] = {}
-    for package, mask, _ in left.terms:
-        merged[package] = mask
+    merged = {package: mask for package, mask, _ in left.terms}
     for package, mask, _ in right.terms:
         known = merged.get(package)
         if known is None:
@@ -129,8 +127,6 @@ def resolvent(left: Incompatibility, right: Incompatibility, pivot: Package) -> 
         else:
             merged[package] = known & mask
     terms = tuple(
-        (package, mask, package.full & ~mask)
-        for package, mask in merged.items()
-        if mask != package.full
+        (package, mask, package.full & ~mask) for package, mask in merged.items() if mask != package.full
     )
     return Incompatibility(terms, Conflict(left, right))

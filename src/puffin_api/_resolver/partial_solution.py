@@ -61,9 +61,7 @@ class PartialSolution:
         """Return the level on which the package was not yet decided."""
         return self.decisions.index(package)
 
-    def _assign(
-        self, package: Package, mask: int, own: int, cause: Incompatibility | None
-    ) -> None:
+    def _assign(self, package: Package, mask: int, own: int, cause: Incompatibility | None) -> None:
         package.current = mask
         package.history.append((len(self.trail), mask, own, cause, self.level))
         self.trail.append(package)

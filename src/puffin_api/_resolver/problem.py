@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Problem:
     """What is required, of what, and what is preferred."""
 
-    def __init__(  # noqa: PLR0913  # one parameter for each thing that can be asked
+    def __init__(  # one parameter for each thing that can be asked
         self,
         roots: Sequence[RequirementRow],
         policy: Policy,
@@ -102,9 +102,7 @@ def _named_prereleases(rows: Sequence[RequirementRow]) -> frozenset[str]:
     """Names of the projects for which some requirement spells a pre-release out."""
     from packaging.specifiers import SpecifierSet
 
-    return frozenset(
-        row.name for row in rows if row.specifier and SpecifierSet(row.specifier).prereleases
-    )
+    return frozenset(row.name for row in rows if row.specifier and SpecifierSet(row.specifier).prereleases)
 
 
 def _versions(snapshot: Snapshot, versions: Collection[str]) -> int:

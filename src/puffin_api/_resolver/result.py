@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from puffin_api._resolver.problem import Problem
 
 
-def resolution_of(
-    decided: Sequence[Package], problem: Problem, inputs: Mapping[str, object]
-) -> Resolution:
+def resolution_of(decided: Sequence[Package], problem: Problem, inputs: Mapping[str, object]) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
     notices: list[Notice] = []
@@ -93,9 +91,7 @@ def _choices(bases: Mapping[str, Package], problem: Problem) -> Callable[[str], 
     return choice
 
 
-def _objection(
-    package: Package, bit: int, bases: Mapping[str, Package], problem: Problem
-) -> str:
+def _objection(package: Package, bit: int, bases: Mapping[str, Package], problem: Problem) -> str:
     """Say what speaks against a version in the final resolution."""
     if bit in package.reasons:
         return package.reasons[bit]

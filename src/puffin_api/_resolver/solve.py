@@ -38,7 +38,7 @@ from puffin_api._resolver.partial_solution import PartialSolution, level_without
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT, PRESENT
-from puffin_api.errors import PackageError, PackageNotFound
+from puffin_api.errors import PackageNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _WIDEST = 256
 """At most so many candidates are asked for at once."""
 
 
-class Unsolvable(Exception):  # noqa: N818  # not an error of the caller: the facade turns it into one
+class Unsolvable(Exception):  # not an error of the caller: the facade turns it into one
     """There is no solution; the incompatibility without terms says why."""
 
     def __init__(self, incompatibility: Incompatibility) -> None:
@@ -304,7 +304,11 @@ class Solver:
                 self._pump.send(PackageDecided(name=package.name, version=text))
             return
         times = 1
-        if not package.extra and isinstance(conflict.cause, Depends) and conflict.cause.dependency is not package:
+        if (
+            not package.extra
+            and isinstance(conflict.cause, Depends)
+            and conflict.cause.dependency is not package
+        ):
             times = self._exclude_alike(package, conflict.cause.dependency)
         self._count(package, conflict, times)
 
@@ -441,6 +445,7 @@ class Solver:
             conflict = None
             for candidate in reversed(changed.pop().incompatibilities):
                 open_package: Package | None = None
+                own = 0
                 for package, mask, complement in candidate.terms:
                     current = package.current
                     if not current & mask:

@@ -33,7 +33,7 @@ class FakeReleaseSource:
         self.asked: list[str] = []
         """Projects and file names, in the order in which they were asked for."""
 
-    def serve(  # noqa: PLR0913  # one parameter for each thing a release can have
+    def serve(  # one parameter for each thing a release can have
         self,
         name: str,
         version: str,

@@ -8,7 +8,7 @@ import sys
 from puffin_api._model.dist_info import INSTALLER
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import digest_bytes, parse_record, record_row
-from puffin_api._wheel.scripts import check_script_name, launcher, rewrite_shebang
+from puffin_api._wheel.scripts import check_script, launcher, rewrite_shebang
 from puffin_api.errors import UnsafeArchive
 
 TYPE_CHECKING = False
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _INSTALLER_BYTES = f"{INSTALLER}\n".encode()
 _INSTALLER_DIGEST = digest_bytes(_INSTALLER_BYTES)
 _EMPTY_DIGEST = digest_bytes(b"")
-_OURS = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD")
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
 
 
@@ -109,7 +108,7 @@ class LaidOutFile:
 class Layout:
     """Everything that installing one wheel puts somewhere."""
 
-    __slots__ = ("archive", "dist_info", "extra", "manifest", "name", "notices", "place", "skip")
+    __slots__ = ("_taken", "archive", "dist_info", "extra", "manifest", "name", "notices", "place", "skip")
 
     def __init__(self, wheel: CachedWheel, place: str) -> None:
         self.manifest = wheel.manifest
@@ -124,6 +123,13 @@ class Layout:
         self.skip: set[str] = set()
         """Files of the tree that are not to be linked."""
         self.notices: list[Notice] = []
+        self._taken: set[tuple[str, str]] = set()
+
+    def add(self, extra: LaidOutFile) -> None:
+        """Add a script or ``.data`` file; of two in one place, the first is the one that counts."""
+        if (extra.place, extra.path) not in self._taken:
+            self._taken.add((extra.place, extra.path))
+            self.extra.append(extra)
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each file of the wheel's own tree, as in RECORD."""
@@ -156,15 +162,15 @@ def lay_out(
     manifest = wheel.manifest
     layout = Layout(wheel, places.home["purelib" if manifest.root_is_purelib else "platlib"])
     for entry in manifest.entry_points:
-        check_script_name(entry.name, package=manifest.name)
+        check_script(entry.name, manifest.name)
         content = launcher(entry, executable)
         name = entry.name
         if sys.platform == "win32":
             name += "-script.pyw" if entry.gui else "-script.py"
             layout.notices.append(_no_launcher(manifest.name, name))
-        layout.extra.append(_written(places.home["scripts"], name, content))
+        layout.add(_written(places.home["scripts"], name, content))
     for data in manifest.data:
-        layout.extra.append(_data_file(layout, data, places, executable))
+        layout.add(_data_file(layout, data, places, executable))
     layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
     return layout
 
@@ -186,7 +192,7 @@ def _data_file(layout: Layout, data: DataFile, places: Places, executable: str) 
 
 def _shipped_script(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:
     """Copy a script: it gets a new first line or, at least, its executable bit, and the cache must not."""
-    check_script_name(data.path, package=layout.name)
+    check_script(data.path, layout.name)
     with open(f"{layout.archive}/{data.source}", "rb") as file:
         content = file.read()
     rewritten = rewrite_shebang(content, executable)
@@ -201,7 +207,7 @@ def _dist_info_files(
     layout: Layout, places: Places, *, requested: bool, direct_url: DirectUrl | None
 ) -> list[tuple[str, bytes]]:
     folder = layout.manifest.dist_info
-    rows = [_tree_rows(layout)]
+    rows = [layout.manifest.record]
     for extra in layout.extra:
         path = places.relative(extra.place, extra.path, start=layout.place)
         rows.append(record_row(path, extra.digest, extra.size))
@@ -217,19 +223,6 @@ def _dist_info_files(
     rows.append(record_row(f"{folder}/RECORD", "", ""))
     files.append((f"{folder}/RECORD", "".join(rows).encode()))
     return files
-
-
-def _tree_rows(layout: Layout) -> str:
-    """Return the RECORD rows of the tree, less the files of the dist-info folder that are ours to write."""
-    manifest = layout.manifest
-    ours = {f"{manifest.dist_info}/{name}" for name in _OURS}
-    # A membership test on the text first: files that a wheel must not have are rare.
-    if not any(path in manifest.record for path in ours):
-        return manifest.record
-    layout.skip = ours & set(manifest.files)
-    if not layout.skip:
-        return manifest.record
-    return "".join(record_row(*row) for row in parse_record(manifest.record) if row[0] not in ours)
 
 
 def _no_launcher(package: str, script: str) -> Notice:

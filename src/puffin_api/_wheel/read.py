@@ -197,8 +197,14 @@ def _is_dotted(text: str) -> bool:
 
 def _is_of(stem: str, name: WheelName) -> bool:
     """Tell whether the first part of a folder's name is that of the wheel, however it is escaped."""
-    project, _, version = stem.rpartition("-")
-    return is_name(project) and normalize(project) == name.name and _same_version(version, name.version)
+    # Old tools leave dashes as they are, so any of them may be the one between name and version.
+    dashes = [at for at, character in enumerate(stem) if character == "-"]
+    return any(
+        is_name(stem[:at])
+        and normalize(stem[:at]) == name.name
+        and _same_version(stem[at + 1 :], name.version)
+        for at in dashes
+    )
 
 
 def _same_version(one: str, other: str) -> bool:

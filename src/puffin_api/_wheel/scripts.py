@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from puffin_api.errors import InstallFailed, UnsafeArchive
+from puffin_api._wheel.rules import check_script_name, refused
+from puffin_api.errors import InstallFailed, MetadataInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 # The kernel reads that many bytes of the first line (BINPRM_BUF_SIZE less the final zero).
 _LONGEST_SHEBANG = 127
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*").fullmatch
-_INTERPRETER = re.compile(r"(?:python|pypy|graalpy)w?[\d.]*t?(?:\.exe)?", re.IGNORECASE).fullmatch
-_BAD_CHARACTERS = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+_OTHER_INTERPRETER = re.compile(r"(?:pypy|graalpy)w?[\d.]*(?:\.exe)?", re.IGNORECASE).fullmatch
 _SHEBANG = re.compile(rb"#!python(w?)([^\r\n]*)(\r?\n|$)")
 
 _LAUNCHER = """\
@@ -34,18 +34,19 @@ def launcher(entry: EntryPoint, executable: str) -> bytes:
     """Return the text of a script that calls the entry point's function.
 
     Args:
-        entry: Checked before with `check_script_name`.
+        entry: Its name was checked with `check_script`.
         executable: Absolute path of the interpreter that runs it.
 
     Raises:
-        UnsafeArchive: Module or attribute are no dotted names.
+        MetadataInvalid: Module or attribute are no dotted names.
         InstallFailed: No first line can name this interpreter.
     """
     if not _DOTTED(entry.module) or not _DOTTED(entry.attribute):
-        raise UnsafeArchive(
-            f"The entry point {entry.name!r} does not name a function: {entry.module}:{entry.attribute}",
-            entry=entry.name,
-            rule="entry-point",
+        reason = f"the entry point {entry.name!r} does not name a function"
+        raise MetadataInvalid(
+            f"No script can be made: {reason}: {entry.module}:{entry.attribute}",
+            source="entry_points.txt",
+            reason=reason,
         )
     text = _LAUNCHER.format(
         module=entry.module, root=entry.attribute.partition(".")[0], attribute=entry.attribute
@@ -78,24 +79,15 @@ def rewrite_shebang(content: bytes, executable: str) -> bytes | None:
     return shebang(executable, match[2].decode("latin-1").strip()) + content[match.end() :]
 
 
-def check_script_name(name: str, *, package: str = "") -> None:
-    """Refuse names that would leave the scripts folder or replace the interpreter.
+def check_script(name: str, archive: str) -> None:
+    """Refuse names that would leave the scripts folder or replace an interpreter.
 
     Raises:
         UnsafeArchive: The name may not be used.
     """
-    rule = ""
-    if not name or name != name.strip() or name in {".", ".."} or _BAD_CHARACTERS.search(name):
-        rule = "script-name"
-    elif _INTERPRETER(name):
-        rule = "script-replaces-interpreter"
-    if rule:
-        raise UnsafeArchive(
-            f"A script of {package or 'the wheel'} may not be called {name!r}",
-            name=package,
-            entry=name,
-            rule=rule,
-        )
+    check_script_name(name, archive)
+    if _OTHER_INTERPRETER(name):
+        raise refused(archive, "script-name", name)
 
 
 def _quoted(path: str) -> str:

@@ -1,0 +1,283 @@
+"""Client: where packages come from."""
+
+from __future__ import annotations
+
+import functools
+
+from puffin_api._api.operation import operation
+from puffin_api._client.auth import Credentials
+from puffin_api._client.crawler import CallSource
+from puffin_api._client.registry import Registry
+from puffin_api._client.transport import Urllib3Transport
+from puffin_api._concurrency import WorkerPool
+from puffin_api._model.names import normalize
+from puffin_api._model.options import (
+    Index,
+    IndexStrategy,
+    Refresh,
+    RetryPolicy,
+    Timeouts,
+    Tls,
+)
+from puffin_api._wheel.link import Linker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any, Self
+
+    from puffin_api._api.cache import Cache
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.cancel import CancelToken
+    from puffin_api._model.file import DistFile
+    from puffin_api._model.metadata import CoreMetadata
+    from puffin_api._model.project import Project
+    from puffin_api._preparer.prepare import WheelPreparer
+    from puffin_api._preparer.wheel_index import CachedWheels
+    from puffin_api.protocols import (
+        CredentialProvider,
+        PackageSource,
+        ReleaseSource,
+        Reporter,
+        Transport,
+    )
+
+
+class Client:
+    """Indexes, a cache, and the connections to them. Threads may share one; close it at the end.
+
+    What indexes say stays in memory for the life of the client.
+
+    Args:
+        indexes: In order of preference: URLs, ``Index`` values or sources of your own.
+        find_links: Folders and pages whose files stand beside those of the indexes.
+        cache: Where things are kept on disk; None for a temporary one that is removed on closing.
+        transport: Does the HTTP exchanges.
+        credentials: Asked for user names and passwords, once for each origin.
+        tls: Whom to trust.
+        proxy: URL of the proxy for everything.
+        retries: How often to try again.
+        timeouts: How long to wait.
+        offline: Use what is cached, however old, and local files.
+        index_strategy: Which index answers where several know a project.
+        refresh: What to revalidate once, however fresh.
+        concurrency: Exchanges at once.
+        user_agent: How to introduce ourselves.
+    """
+
+    def __init__(
+        self,
+        *,
+        indexes: Sequence[Index | PackageSource | str] | None = None,
+        find_links: Sequence[str | os.PathLike[str]] = (),
+        cache: Cache | None = None,
+        transport: Transport | None = None,
+        credentials: CredentialProvider | None = None,
+        tls: Tls | None = None,
+        proxy: str | None = None,
+        retries: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        offline: bool = False,
+        index_strategy: IndexStrategy = IndexStrategy.FIRST_INDEX,
+        refresh: Refresh | None = None,
+        concurrency: int = 50,
+        user_agent: str | None = None,
+    ) -> None:
+        given = (Index.pypi(),) if indexes is None else tuple(indexes)
+        self._indexes = tuple(Index(item) if isinstance(item, str) else item for item in given)
+        self._cache = cache
+        self._owns_cache = cache is None
+        self._find_links = tuple(str(place) for place in find_links)
+        places = [*(i for i in self._indexes if isinstance(i, Index)), *self._find_links]
+        self._transport = transport or Urllib3Transport(
+            credentials=Credentials.of(places, credentials),
+            tls=tls,
+            proxy=proxy,
+            retries=retries,
+            timeouts=timeouts,
+            user_agent=user_agent or "puffin-api",
+            connections=concurrency,
+        )
+        self._offline = offline
+        self._strategy = index_strategy
+        self._refresh = refresh
+        self._retries = retries
+        self.pool = WorkerPool(concurrency)
+        """The threads of the client."""
+
+    @classmethod
+    def from_environ(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        config_files: Sequence[str | os.PathLike[str]] | None = None,
+        **overrides: Any,
+    ) -> Client:
+        """Make a client as the user's pip is configured.
+
+        The only place where an environment and configuration are read. Extra indexes stand before
+        the main one: with the first-index strategy, a project of theirs cannot be replaced by a
+        stranger's of the same name.
+
+        Args:
+            environ: ``PIP_*``, ``SSL_CERT_FILE``, proxies; also where configuration files are.
+            config_files: Read these instead of those in pip's usual places.
+            overrides: Arguments of the constructor, which win.
+        """
+        from puffin_api._api.pip_settings import client_options, read_settings
+
+        options = client_options(read_settings(environ, config_files))
+        return cls(**{**options, **overrides})
+
+    # --- what indexes say -----------------------------------------------------------------------
+
+    def project(
+        self, name: str, *, reporter: Reporter | None = None, cancel: CancelToken | None = None
+    ) -> Project:
+        """Return what the indexes say of a project.
+
+        Raises:
+            PackageNotFound: No index knows it.
+            NetworkError: It cannot be found out.
+        """
+        name = normalize(name)
+        with operation("fetch", reporter, cancel) as pump:
+            with self._view(pump) as source:
+                return self.registry.project(name, source.releases(name))
+
+    def metadata(
+        self,
+        file: DistFile,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> CoreMetadata:
+        """Return the metadata of a wheel: by itself, else from the end of the file, else from all of it.
+
+        Raises:
+            MetadataInvalid: It does not follow the specification.
+            NetworkError: It cannot be read.
+        """
+        with operation("fetch", reporter, cancel) as pump:
+            row = file.row()
+            work = functools.partial(self.registry.core_metadata, row, pump=pump)
+            return pump.wait(self.pool.submit(work))
+
+    def fetch(
+        self,
+        file: DistFile,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> CachedWheel:
+        """Return a wheel unpacked in the cache, fetching and verifying it where it is missing.
+
+        Raises:
+            NetworkError: It cannot be had.
+            HashMismatch: It is not the expected file.
+            UnsafeArchive: It breaks a safety rule.
+            MetadataInvalid: It is no valid wheel.
+        """
+        with operation("fetch", reporter, cancel) as pump:
+            return self.prepare_wheels([file], pump)[0][file.name]
+
+    def release_source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
+        """Return the resolver's view of the indexes for one call, and what to call at its end."""
+        source = self._view(pump)
+        return source, source.stop
+
+    def _view(self, pump: Pump) -> CallSource:
+        return CallSource(self.registry, self.pool, pump)
+
+    # --- wheels ---------------------------------------------------------------------------------
+
+    def cached_wheel(self, file: DistFile) -> CachedWheel | None:
+        """Return a wheel that lies unpacked in the cache already."""
+        return self._wheels.lookup(file)
+
+    def prepare_wheels(
+        self, files: Iterable[DistFile], pump: Pump
+    ) -> tuple[dict[str, CachedWheel], int]:
+        """Bring wheels into the cache; returns them by project, and the bytes that were received."""
+        wanted = list(files)
+        before = pump.received
+        wheels = self._preparer.prepare_wheels(wanted, pump=pump) if wanted else {}
+        return wheels, pump.received - before
+
+    # --- the parts ------------------------------------------------------------------------------
+
+    @property
+    def cache(self) -> Cache:
+        """The cache; a temporary one where none was given."""
+        if self._cache is None:
+            import tempfile
+
+            from puffin_api._api.cache import Cache
+
+            self._cache = Cache(tempfile.mkdtemp(prefix="puffin-"))
+        return self._cache
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """What the indexes say, kept in memory."""
+        cache = self.cache
+        return Registry(
+            self._indexes,
+            transport=self._transport,
+            find_links=self._find_links,
+            layout=cache.layout,
+            layers=cache.layers,
+            read_only=cache.read_only,
+            store=cache.entries,
+            refresh=self._refresh,
+            offline=self._offline,
+            strategy=self._strategy,
+        )
+
+    @functools.cached_property
+    def linker(self) -> Linker:
+        """How files get out of the cache."""
+        return Linker(self.cache.link_mode)
+
+    @functools.cached_property
+    def _wheels(self) -> CachedWheels:
+        from puffin_api._preparer.wheel_index import CachedWheels
+
+        return CachedWheels(self.cache.layout, self.cache.archives)
+
+    @functools.cached_property
+    def _preparer(self) -> WheelPreparer:
+        from puffin_api._preparer.prepare import WheelPreparer
+
+        return WheelPreparer(
+            layout=self.cache.layout,
+            store=self.cache.archives,
+            wheels=self._wheels,
+            fetch=self._fetch,
+            lock=self.cache.locks().hold,
+            pool=self.pool,
+        )
+
+    def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
+        digests = self.registry.fetcher.fetch_file(file, target, pump=pump)
+        pump.note_received(target.stat().st_size)
+        return digests
+
+    def close(self) -> None:
+        """Close connections, end threads, and remove the cache if it was a temporary one."""
+        self._transport.close()
+        self.pool.close()
+        if self._owns_cache and self._cache is not None:
+            from puffin_api._fs import remove_tree
+
+            remove_tree(self._cache.path)
+            self._cache = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

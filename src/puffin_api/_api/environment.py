@@ -1,0 +1,218 @@
+"""Environment: a place that packages live in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from puffin_api._installer import health, recovery, site_packages
+from puffin_api._interpreter.discover import python_in
+from puffin_api._interpreter.info import Scheme
+from puffin_api.errors import EnvironmentProblem
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from packaging.requirements import Requirement
+
+    from puffin_api._api.cache import Cache
+    from puffin_api._api.interpreter import Interpreter
+    from puffin_api._cache.locks import Cancel, FileLocks
+    from puffin_api._model.cancel import CancelToken
+    from puffin_api._model.installed import InstalledSet
+    from puffin_api._model.plan import RecoveryReport
+    from puffin_api._model.problems import Problem
+    from puffin_api._model.resolution import DependencyPath, Resolution
+    from puffin_api._model.target import Target
+    from puffin_api.protocols import Runner
+
+LOCK_NAME = ".puffin-api.lock"
+
+
+class Environment:
+    """A virtual environment, the packages of an interpreter, or a plain folder.
+
+    It keeps nothing in memory: every question looks at the disk. Threads may share it.
+    """
+
+    def __init__(
+        self,
+        interpreter: Interpreter | None,
+        *,
+        target: Target | None = None,
+        scheme: Scheme | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self._interpreter = interpreter
+        if interpreter is not None:
+            target = target or interpreter.target
+            scheme = scheme or interpreter.scheme
+            root = root or interpreter.info.prefix
+        assert target is not None, "an environment without an interpreter has a target of its own"
+        assert scheme is not None, "... and a scheme"
+        assert root is not None, "... and a root"
+        self.target: Target = target
+        """What packages are resolved for."""
+        self.scheme: Scheme = scheme
+        """Where the parts of packages go."""
+        self.root: Path = root
+        """The prefix or folder."""
+
+    @classmethod
+    def at(
+        cls,
+        prefix: str | os.PathLike[str],
+        *,
+        cache: Cache | None = None,
+        runner: Runner | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Environment:
+        """Open a virtual environment or prefix by asking its interpreter what it is.
+
+        Args:
+            prefix: The folder.
+            cache: Where the answer is kept.
+            runner: How the interpreter is started.
+            cancel: Stops it.
+
+        Raises:
+            EnvironmentProblem: There is no interpreter in the folder.
+            ProbeFailed: It does not work.
+        """
+        from puffin_api._api.interpreter import Interpreter
+
+        python = python_in(Path(prefix))
+        if python is None:
+            raise EnvironmentProblem(
+                f"{os.fspath(prefix)} is not an environment: it has no interpreter",
+                hint="Create one with Interpreter.create_venv, or use Environment.directory.",
+                path=os.fspath(prefix),
+            )
+        return cls(Interpreter.probe(python, cache=cache, runner=runner, cancel=cancel))
+
+    @classmethod
+    def directory(
+        cls, path: str | os.PathLike[str], *, target: Target | Interpreter | Environment
+    ) -> Environment:
+        """Return a plain folder as an environment: modules at its top, scripts in ``bin``.
+
+        Args:
+            path: The folder; made by the first install.
+            target: What its packages are for.
+        """
+        from puffin_api._model.target import Target
+
+        root = Path(path).absolute()
+        place = str(root)
+        scheme = Scheme(
+            purelib=place,
+            platlib=place,
+            scripts=str(root / "bin"),
+            data=place,
+            include=str(root / "include"),
+        )
+        owned = target if isinstance(target, Target) else target.target
+        return cls(None, target=owned, scheme=scheme, root=root)
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The interpreter of the environment.
+
+        Raises:
+            EnvironmentProblem: It is a plain folder.
+        """
+        if self._interpreter is None:
+            raise EnvironmentProblem(
+                f"{self.root} is a plain folder without an interpreter", path=str(self.root)
+            )
+        return self._interpreter
+
+    @property
+    def has_interpreter(self) -> bool:
+        """False for a plain folder."""
+        return self._interpreter is not None
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders that distributions are in."""
+        return tuple(dict.fromkeys((self.scheme.purelib, self.scheme.platlib)))
+
+    def installed(self) -> InstalledSet:
+        """List what is installed; what is broken becomes a problem, never an error."""
+        return site_packages.list_distributions(self.roots)
+
+    def check(self, *, deep: bool = False, cancel: CancelToken | None = None) -> tuple[Problem, ...]:
+        """Look for everything that is wrong.
+
+        Args:
+            deep: Also compare every file with what was installed.
+            cancel: Stops it.
+        """
+        pulse = cancel.check if cancel is not None else _nothing
+        return health.check(self.installed(), self.target, deep=deep, pulse=pulse)
+
+    def satisfies(self, what: Resolution | Iterable[str | Requirement]) -> bool:
+        """Tell whether everything of a resolution is installed, or requirements are met.
+
+        Raises:
+            RequirementInvalid: A requirement does not parse.
+        """
+        from puffin_api._installer.planner import make_plan
+        from puffin_api._model.resolution import Resolution
+
+        if isinstance(what, Resolution):
+            return make_plan(what, self.installed()).is_empty
+        return health.satisfies([str(item) for item in what], self.installed(), self.target)
+
+    def why(self, name: str) -> tuple[DependencyPath, ...]:
+        """Return the ways that lead to an installed package."""
+        return health.why(name, self.installed(), self.target)
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with every change of what is installed."""
+        return site_packages.fingerprint(self.roots)
+
+    @contextlib.contextmanager
+    def lock(self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None) -> Iterator[None]:
+        """Keep everybody else who uses this library from changing the environment.
+
+        Args:
+            timeout: Seconds to wait; None for ever.
+            cancel: Ends the wait.
+
+        Raises:
+            LockTimeout: Somebody held it for longer.
+        """
+        from puffin_api._cache.locks import Cancel, FileLocks
+
+        with self.hold(FileLocks(timeout), cancel=cancel):
+            yield
+
+    def hold(
+        self, locks: FileLocks, *, cancel: Cancel | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Return the lock, to be entered; for those who have locks of their own."""
+        return locks.hold(self.root / LOCK_NAME, what=f"change {self.root}", cancel=cancel)
+
+    def recover(
+        self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None
+    ) -> RecoveryReport | None:
+        """End what an interrupted change left behind; None where there is nothing.
+
+        Raises:
+            RollbackFailed: It can be neither finished nor undone now.
+            LockTimeout: Somebody is changing the environment.
+        """
+        if not any(recovery.find_interrupted(root) for root in self.roots):
+            return None
+        with self.lock(timeout=timeout, cancel=cancel):
+            return recovery.recover(self.roots)
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.root}>"
+
+
+def _nothing() -> None:
+    """Nobody can cancel."""

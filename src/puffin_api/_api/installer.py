@@ -1,0 +1,383 @@
+"""Installer: from a resolution to a changed environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from puffin_api._api.operation import operation
+from puffin_api._installer import planner, transaction
+from puffin_api._model.events import LockWaiting
+from puffin_api._model.names import normalize
+from puffin_api._model.plan import InstallReport, Plan, PreparedPlan
+from puffin_api.errors import (
+    BuildForbidden,
+    ExternallyManaged,
+    InstallFailed,
+    PlanOutdated,
+    PolicyDenied,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Literal
+
+    from puffin_api._api.client import Client
+    from puffin_api._api.environment import Environment
+    from puffin_api._api.resolver import Req, Resolver
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.cancel import CancelToken
+    from puffin_api._model.events import Notice
+    from puffin_api._model.options import Allow
+    from puffin_api._model.resolution import Resolution
+    from puffin_api.protocols import PlanReview, Reporter
+
+_REPLANS = 3
+"""So often a plan is made anew when the environment keeps changing under it."""
+
+
+class Installer:
+    """Changes one environment, each time as a whole or not at all.
+
+    Args:
+        environment: What is changed.
+        client: Where files come from, and whose cache they go through.
+        resolver: Resolves requirements given to ``install``; one over the client by default.
+        review: May refuse a plan before anything is downloaded.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        client: Client,
+        *,
+        resolver: Resolver | None = None,
+        review: PlanReview | None = None,
+    ) -> None:
+        self._environment = environment
+        self._client = client
+        self._resolver = resolver
+        self._review = review
+
+    def plan(
+        self,
+        resolution: Resolution,
+        *,
+        mode: Literal["add", "sync"] = "add",
+        reinstall: Iterable[str] | bool = (),
+        protect: Iterable[str] = (),
+        allow: Allow | None = None,
+    ) -> Plan:
+        """Work out what has to change; reads only.
+
+        Args:
+            resolution: What shall be there.
+            mode: ``add`` leaves alone what the resolution does not name, ``sync`` removes it.
+            reinstall: Names to be installed again though they are there; True for all.
+            protect: Names that must not change.
+            allow: What may be done without further asking.
+
+        Raises:
+            ProtectedPackage: A protected package would have to change.
+        """
+        return planner.make_plan(
+            resolution,
+            self._environment.installed(),
+            mode=mode,
+            reinstall=reinstall,
+            protect=protect,
+            allow=allow,
+            cached=_Cached(resolution, self._client),
+            environment=str(self._environment.root),
+        )
+
+    def plan_uninstall(
+        self,
+        names: Iterable[str],
+        *,
+        orphans: bool = False,
+        allow_broken: bool = False,
+        protect: Iterable[str] = (),
+    ) -> Plan:
+        """Work out what removing packages means; reads only.
+
+        Args:
+            names: The packages to remove; those that are not there become notices.
+            orphans: Also remove what was installed for their sake only.
+            allow_broken: Go on where something that stays requires one of them.
+            protect: Names that must not be removed.
+
+        Raises:
+            ProtectedPackage: A package is protected, or required by something that stays.
+        """
+        return planner.plan_uninstall(
+            names,
+            self._environment.installed(),
+            target=self._environment.target,
+            orphans=orphans,
+            allow_broken=allow_broken,
+            protect=protect,
+            environment=str(self._environment.root),
+        )
+
+    def prepare(
+        self,
+        plan: Plan,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> PreparedPlan:
+        """Bring all wheels of a plan into the cache; the environment is not touched.
+
+        Raises:
+            PolicyDenied: The review refuses the plan.
+            BuildForbidden: A package has no wheel for the target.
+            NetworkError: A file cannot be had.
+            HashMismatch: A file is not the expected one.
+            UnsafeArchive: A wheel breaks a safety rule.
+            MetadataInvalid: A wheel is not valid.
+        """
+        with operation("prepare", reporter, cancel) as pump:
+            return self._prepare(plan, pump)
+
+    def install(
+        self,
+        what: Resolution | Plan | PreparedPlan | Iterable[Req],
+        *,
+        if_outdated: Literal["error", "replan"] = "error",
+        requested: Iterable[str] | None = None,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> InstallReport:
+        """Make the environment contain what is asked for.
+
+        Args:
+            what: A resolution, a plan, a prepared plan, or requirements.
+            if_outdated: What to do when the environment is no longer the one of the plan.
+            requested: Names to be marked as asked for; the resolution's roots by default.
+            reporter: Hears what is done, on this thread.
+            cancel: Stops it; a commit under way is rolled back.
+
+        Raises:
+            PlanOutdated: The environment changed since the plan was made.
+            EnvironmentProblem: The environment cannot be changed.
+            InstallFailed: The change failed; ``state`` says what became of the environment.
+            PuffinError: Resolving or preparing failed; the environment is untouched.
+        """
+        with operation("install", reporter, cancel) as pump:
+            self._check_not_managed()
+            if isinstance(what, PreparedPlan):
+                return self._commit(what, pump, requested)
+            if isinstance(what, Plan):
+                return self._install_plan(what, pump, if_outdated, requested)
+            resolution = self._resolution(what, reporter, cancel)
+            return self._install_resolution(resolution, pump, "add", requested)
+
+    def sync(
+        self,
+        resolution: Resolution,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> InstallReport:
+        """Make the environment contain what was resolved and nothing else; see ``install``."""
+        with operation("install", reporter, cancel) as pump:
+            self._check_not_managed()
+            return self._install_resolution(resolution, pump, "sync", None)
+
+    def uninstall(
+        self,
+        what: Iterable[str] | Plan,
+        *,
+        allow_broken: bool = False,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> InstallReport:
+        """Remove packages.
+
+        Args:
+            what: Their names, or a plan from ``plan_uninstall``.
+            allow_broken: Go on where something that stays requires one of them.
+            reporter: Hears what is done, on this thread.
+            cancel: Stops it; a commit under way is rolled back.
+
+        Raises:
+            ProtectedPackage: Something that stays requires one of them.
+            InstallFailed: The change failed; ``state`` says what became of the environment.
+        """
+        with operation("uninstall", reporter, cancel) as pump:
+            self._check_not_managed()
+            plan = what if isinstance(what, Plan) else None
+            if plan is None:
+                assert not isinstance(what, Plan)
+                plan = self.plan_uninstall(what, allow_broken=allow_broken)
+            return self._commit(PreparedPlan(plan=plan, wheels={}), pump, None)
+
+    # --- the steps ----------------------------------------------------------------------------
+
+    def _resolution(
+        self,
+        what: Resolution | Iterable[Req],
+        reporter: Reporter | None,
+        cancel: CancelToken | None,
+    ) -> Resolution:
+        from puffin_api._api.resolver import Resolver
+        from puffin_api._model.resolution import Resolution
+
+        if isinstance(what, Resolution):
+            return what
+        resolver = self._resolver or Resolver(self._client)
+        return resolver.resolve(
+            what,
+            target=self._environment,
+            installed=self._environment.installed(),
+            reporter=reporter,
+            cancel=cancel,
+        )
+
+    def _install_resolution(
+        self,
+        resolution: Resolution,
+        pump: Pump,
+        mode: Literal["add", "sync"],
+        requested: Iterable[str] | None,
+    ) -> InstallReport:
+        """Plan, prepare, commit; anew where somebody else changed the environment meanwhile."""
+        for attempt in range(_REPLANS):
+            plan = self.plan(resolution, mode=mode)
+            try:
+                return self._commit(self._prepare(plan, pump), pump, requested)
+            except PlanOutdated:
+                if attempt == _REPLANS - 1:
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    def _install_plan(
+        self,
+        plan: Plan,
+        pump: Pump,
+        if_outdated: Literal["error", "replan"],
+        requested: Iterable[str] | None,
+    ) -> InstallReport:
+        prepared = self._prepare(plan, pump)
+        try:
+            return self._commit(prepared, pump, requested)
+        except PlanOutdated:
+            if if_outdated == "error":
+                raise
+        return self._commit(self._prepare(self._again(plan), pump), pump, requested)
+
+    def _again(self, plan: Plan) -> Plan:
+        """Make a plan anew for the environment as it is now."""
+        if plan.mode == "uninstall":
+            return self.plan_uninstall([c.name for c in plan.changes], allow_broken=True)
+        resolution = plan.resolution
+        assert resolution is not None, "a plan to install comes from a resolution"
+        return self.plan(resolution, mode=plan.mode)
+
+    def _prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
+        self._refuse(plan)
+        files = [change.package.file for change in plan.changes if change.package is not None]
+        wheels, fetched = self._client.prepare_wheels(files, pump)
+        return PreparedPlan(plan=plan, wheels=wheels, bytes_downloaded=fetched)
+
+    def _refuse(self, plan: Plan) -> None:
+        """Raise whatever speaks against a plan, before anything is downloaded."""
+        if plan.blockers:
+            text = "; ".join(str(blocker) for blocker in plan.blockers)
+            raise InstallFailed(
+                f"The plan is not allowed: {text}",
+                hint="Allow it with plan(..., allow=Allow(...)).",
+                path=str(self._environment.root),
+            )
+        if self._review is not None:
+            violations = tuple(self._review.review(plan))
+            if violations:
+                raise PolicyDenied(f"The plan was refused: {violations[0]}", violations=violations)
+        if plan.builds:
+            name = plan.builds[0]
+            raise BuildForbidden(f"{name} has no wheel for {self._environment.target}", package=name)
+
+    def _commit(self, prepared: PreparedPlan, pump: Pump, requested: Iterable[str] | None) -> InstallReport:
+        plan = prepared.plan
+        if plan.is_empty:
+            return InstallReport(notices=plan.notices)
+        names = plan.requested if requested is None else frozenset(map(normalize, requested))
+        result = transaction.commit(
+            plan.changes,
+            prepared.wheels,
+            self._scheme(),
+            executable=self._executable(),
+            requested=names,
+            lock=self._lock(pump),
+            expected_fingerprint=plan.environment_fingerprint,
+            linker=self._client.linker,
+            pool=self._client.pool,
+            pump=pump,
+        )
+        notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
+        arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())
+        return InstallReport(
+            changes=result.changes,
+            notices=notices,
+            timings=result.timings,
+            bytes_downloaded=prepared.bytes_downloaded,
+            transaction_id=result.transaction_id,
+            removed=result.removed,
+            arrived=arrived,
+        )
+
+    def _lock(self, pump: Pump) -> AbstractContextManager[None]:
+        def waiting(_: str, owner: str) -> None:
+            pump.send(LockWaiting(path=str(self._environment.root), owner=owner))
+            pump.deliver()
+
+        return self._environment.hold(self._client.cache.locks(waiting), cancel=pump)
+
+    def _scheme(self) -> Mapping[str, str]:
+        scheme = self._environment.scheme.to_dict()
+        scheme["headers"] = scheme.pop("include")
+        return scheme
+
+    def _executable(self) -> str:
+        environment = self._environment
+        if environment.has_interpreter:
+            return os.fspath(environment.interpreter.path)
+        return "python" if environment.target.markers["os_name"] == "nt" else "/usr/bin/env python3"
+
+    def _check_not_managed(self) -> None:
+        environment = self._environment
+        if not environment.has_interpreter:
+            return
+        managed = environment.interpreter.info.externally_managed
+        if managed is not None:
+            raise ExternallyManaged(
+                f"{environment.root} is managed by the system: {managed.message.strip()}",
+                hint="Create a virtual environment with Interpreter.create_venv and install there.",
+                path=str(managed.path),
+            )
+
+
+class _Cached(Mapping[str, "CachedWheel | bool"]):
+    """The wheels of a resolution that are in the cache, each looked for when it is asked for."""
+
+    def __init__(self, resolution: Resolution, client: Client) -> None:
+        self._packages = resolution.packages
+        self._client = client
+        self._found: dict[str, CachedWheel | bool] = {}
+
+    def __getitem__(self, name: str) -> CachedWheel | bool:
+        found = self._found.get(name)
+        if found is None:
+            found = self._client.cached_wheel(self._packages[name].file) or False
+            self._found[name] = found
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packages)
+
+    def __len__(self) -> int:
+        return len(self._packages)

@@ -1,0 +1,479 @@
+"""Registry: what all indexes together say of a project; kept in memory for the life of a client."""
+
+from __future__ import annotations
+
+import time
+from collections import ChainMap
+
+from puffin_api._cache.project_table import ProjectTables
+from puffin_api._client.fetch import Fetcher
+from puffin_api._client.flat_index import FlatIndex
+from puffin_api._client.hosts import Hosts
+from puffin_api._client.remote_wheel import RemoteWheels
+from puffin_api._client.retry import Retries
+from puffin_api._client.simple_index import Page, SimpleIndex
+from puffin_api._concurrency import SILENT, OnceMap
+from puffin_api._model.file import DistFile
+from puffin_api._model.metadata import dist_metadata, parse_metadata
+from puffin_api._model.names import normalize
+from puffin_api._model.options import Index, IndexStrategy, Refresh
+from puffin_api._model.project import Project
+from puffin_api._model.releases import Releases, releases_of
+from puffin_api.errors import (
+    Cancelled,
+    MetadataInvalid,
+    OfflineMiss,
+    PackageError,
+    PackageNotFound,
+    PuffinError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._cache.metadata_table import MetadataTable
+    from puffin_api._cache.store import EntryStore
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.metadata import CoreMetadata, DistMetadata
+    from puffin_api.protocols import PackageSource, Transport
+
+    Result = DistMetadata | PackageError
+
+_FOREVER = float("inf")
+_SOURCE_SECONDS = 600.0
+"""How long the answer of a custom source is used: it has no way to say."""
+
+
+class Entry:
+    """What is kept of a project in memory."""
+
+    __slots__ = ("error", "fresh_until", "pages", "releases", "stamp", "status")
+
+    def __init__(
+        self,
+        releases: Releases | None,
+        *,
+        fresh_until: float,
+        stamp: tuple[int, ...],
+        status: str = "active",
+        pages: Mapping[str, Page] | None = None,
+        error: PuffinError | None = None,
+    ) -> None:
+        self.releases = releases
+        self.fresh_until = fresh_until
+        self.stamp = stamp
+        """Of the local folders that it took files from."""
+        self.status = status
+        self.pages = pages or {}
+        self.error = error
+
+
+class Registry:
+    """The indexes of one client. Any thread may call; what blocks is said to."""
+
+    def __init__(
+        self,
+        indexes: Sequence[Index | PackageSource],
+        *,
+        transport: Transport,
+        find_links: Sequence[str | Path] = (),
+        layout: CacheLayout | None = None,
+        layers: Sequence[CacheLayout] = (),
+        read_only: bool = False,
+        store: EntryStore | None = None,
+        refresh: Refresh | None = None,
+        offline: bool = False,
+        strategy: IndexStrategy = IndexStrategy.FIRST_INDEX,
+        pins: Mapping[str, str] | None = None,
+        retries: Retries | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Put the parts together; nothing is read yet.
+
+        Args:
+            indexes: In order of preference; explicit ones are asked for pinned projects only.
+            transport: Does the exchanges.
+            find_links: Folders and pages whose files stand beside those of the indexes.
+            layout: Where the cache is; None to keep everything in memory.
+            layers: Further caches that are only read.
+            read_only: Never write to the cache.
+            store: Small entries of the cache.
+            refresh: What to revalidate once, however fresh.
+            offline: Use what is cached, however old, and local files.
+            strategy: Which index answers where several know a project.
+            pins: Name or URL of the index for some projects (names normalised).
+            retries: How often to try what breaks off.
+            clock: The time, in seconds since the epoch.
+        """
+        self.clock = clock
+        self.offline = offline
+        self._strategy = strategy
+        self._refresh = refresh or Refresh.none()
+        self._pins = pins or {}
+        self._tables = (
+            None if layout is None else ProjectTables(layout, layers=layers, read_only=read_only)
+        )
+        retries = retries or Retries()
+        self._indexes: list[SimpleIndex | _SourceIndex] = []
+        for number, index in enumerate(indexes):
+            if isinstance(index, Index):
+                self._indexes.append(
+                    SimpleIndex(
+                        index,
+                        transport=transport,
+                        tables=self._tables,
+                        retries=retries,
+                        clock=clock,
+                        offline=offline,
+                    )
+                )
+            else:
+                self._indexes.append(_SourceIndex(index, number, clock))
+        self.flat = FlatIndex(
+            find_links,
+            transport=transport,
+            layout=layout,
+            store=store,
+            retries=retries,
+            clock=clock,
+            offline=offline,
+        )
+        self._sources = {i.url: i.source for i in self._indexes if isinstance(i, _SourceIndex)}
+        self._kinds = {i.url: i.kind for i in self._indexes if isinstance(i, SimpleIndex)}
+        self.fetcher = Fetcher(transport, retries=retries, offline=offline, source_of=self._sources.get)
+        self._wheels = RemoteWheels(
+            transport,
+            hosts=Hosts(store, layout, clock=clock),
+            fetch=self.fetcher.fetch_file,
+            scratch=None if layout is None or read_only else layout.temporary,
+            retries=retries,
+            offline=offline,
+        )
+        self._entries: dict[str, Entry] = {}
+        self._refreshed: set[tuple[str, str]] = set()
+        self._metadata: dict[str, Result] = {}
+        self._metadata_tables: dict[tuple[str, str], MetadataTable] = {}
+        self._unsaved: set[tuple[str, str]] = set()
+        self.loading_pages: OnceMap[str, Releases] = OnceMap()
+        """Projects that are being asked for at the moment."""
+        self.loading_metadata: OnceMap[str, Result] = OnceMap()
+        """URLs of files whose metadata is being read at the moment."""
+
+    # -- projects -----------------------------------------------------------------------------
+
+    def ready(self, name: str, *, since: float, stamp: tuple[int, ...]) -> Releases | None:
+        """Return what is in memory and good for a call that began at ``since``; None where nothing is.
+
+        Raises:
+            PuffinError: The project was asked for since then, and that failed.
+        """
+        entry = self._entries.get(name)
+        if entry is None or entry.fresh_until < since or entry.stamp != stamp:
+            return None
+        if entry.error is not None:
+            raise entry.error
+        return entry.releases
+
+    def from_disk(self, name: str, *, stamp: tuple[int, ...]) -> Releases | None:
+        """Return what is known without the network and without waiting; None where it has to be asked."""
+        if self._tables is None and not self.flat.locations:
+            return None
+        entry = self._look_up(name, stamp, online=False, pump=SILENT)
+        if entry is None or entry.releases is None:
+            return None
+        self._entries[name] = entry
+        return entry.releases
+
+    def load(self, name: str, *, stamp: tuple[int, ...], pump: Pump = SILENT) -> Releases:
+        """Ask the indexes; blocks. The result, also a failure, is kept in memory.
+
+        Raises:
+            PackageNotFound: No index knows the project.
+            NetworkError: It cannot be found out.
+        """
+        try:
+            entry = self._look_up(name, stamp, online=True, pump=pump)
+            assert entry is not None, "online there is always an answer"
+            if entry.releases is None:
+                raise self._not_found(name)
+        except PuffinError as error:
+            # Whoever asks within a call that had begun by now gets the same; later ones try again.
+            if not isinstance(error, Cancelled):
+                before = self._entries.get(name)
+                pages = before.pages if before is not None else None
+                self._entries[name] = Entry(
+                    None, fresh_until=self.clock(), stamp=stamp, pages=pages, error=error
+                )
+            raise
+        self._entries[name] = entry
+        assert entry.releases is not None, "looked at above"
+        return entry.releases
+
+    def project(self, name: str, releases: Releases) -> Project:
+        """Return the public value of a project whose releases were just looked up."""
+        entry = self._entries.get(name)
+        files = [row for position in range(len(releases)) for row in releases.files(position)]
+        return Project(
+            name=name,
+            versions=tuple(releases.versions),
+            files=tuple(DistFile.of(row) for row in files),
+            index=releases.index,
+            status=entry.status if entry is not None else "active",
+            skipped=dict(releases.skipped),
+        )
+
+    def _look_up(
+        self, name: str, stamp: tuple[int, ...], *, online: bool, pump: Pump
+    ) -> Entry | None:
+        """Ask one index after the other as the strategy says; None where that takes the network."""
+        if not online and not self.flat.is_ready:
+            return None
+        before = self._entries.get(name)
+        pages: dict[str, Page] = {}
+        found: list[tuple[Releases, str, float]] = []
+        fresh_until = _FOREVER
+        missed: OfflineMiss | None = None
+        indexes = self._indexes_for(name)
+        for index in indexes:
+            try:
+                answer = self._ask(
+                    index, name, before, online=online, pump=pump, is_last=index is indexes[-1]
+                )
+            except OfflineMiss as error:
+                missed = error
+                continue
+            if answer is None:
+                return None
+            if isinstance(answer, Page):
+                pages[index.url] = answer
+                until, status = answer.policy.fresh_until(), answer.status
+            else:
+                until, status = self.clock() + _SOURCE_SECONDS, answer.status
+            fresh_until = min(fresh_until, until)
+            if answer.releases is not None:
+                found.append((answer.releases, status, until))
+                if self._strategy is IndexStrategy.FIRST_INDEX:
+                    break
+        flat = self.flat.releases(name, pump=pump)
+        if missed is not None and not found and flat is None:
+            raise missed
+        parts = ([] if flat is None else [flat]) + [releases for releases, _, _ in found]
+        return Entry(
+            self._joined(name, parts, before),
+            fresh_until=fresh_until,
+            stamp=stamp,
+            status=found[0][1] if found else "active",
+            pages=pages,
+        )
+
+    def _ask(
+        self,
+        index: SimpleIndex | _SourceIndex,
+        name: str,
+        before: Entry | None,
+        *,
+        online: bool,
+        pump: Pump,
+        is_last: bool,
+    ) -> Page | _Given | None:
+        """Return what one index says, None where that takes the network and we stay away from it."""
+        if isinstance(index, _SourceIndex):
+            return index.ask(name) if online else None
+        key = (index.url, name)
+        must_ask = self._refresh.covers(name) and key not in self._refreshed and not self.offline
+        known = before.pages.get(index.url) if before is not None else None
+        # In memory it may be good for longer than on disk: where the server has not said for how long.
+        if known is not None and not must_ask and known.policy.fresh_until() >= self.clock():
+            return known
+        stored = None if known is not None or must_ask else index.stored(name)
+        if stored is not None and stored.releases is None and is_last and not self.offline:
+            # "Not here" spares the way to the other indexes; as the last word it is asked for again,
+            # so that a project can be found as soon as it is published.
+            stored = None
+        if stored is not None or not online:
+            return stored
+        page = index.fetch(name, known=known, pump=pump)
+        self._refreshed.add(key)
+        return page
+
+    def _indexes_for(self, name: str) -> Sequence[SimpleIndex | _SourceIndex]:
+        pin = self._pins.get(name)
+        if pin is not None:
+            return [i for i in self._indexes if pin in (i.name, i.url, i.url.rstrip("/"))]
+        return [i for i in self._indexes if not i.explicit]
+
+    def _joined(self, name: str, parts: list[Releases], before: Entry | None) -> Releases | None:
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        old = before.releases if before is not None else None
+        if isinstance(old, _Joined) and [id(p) for p in old.parts] == [id(p) for p in parts]:
+            return old  # nothing has changed: keep what was worked out for it
+        return _Joined(name, parts, is_first_enough=self._strategy is IndexStrategy.FIRST_MATCH)
+
+    def _not_found(self, name: str) -> PackageNotFound:
+        asked = [index.name for index in self._indexes_for(name)] + list(self.flat.locations)
+        where = ", ".join(asked) if asked else "no index at all"
+        return PackageNotFound(
+            f"There is no project called {name} at {where}",
+            hint="Check the spelling, or add the index that has it.",
+            name=name,
+            indexes=asked,
+        )
+
+    # -- metadata -----------------------------------------------------------------------------
+
+    def known_metadata(self, file: FileRow) -> Result | None:
+        """Return the metadata of a file that is in memory or on disk; never waits."""
+        found = self._metadata.get(file.url)
+        if found is None:
+            table = self._table(file)
+            stored = table.get(file) if table is not None else None
+            if stored is not None:
+                found = self._metadata[file.url] = stored
+        return found
+
+    def load_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> Result:
+        """Read the metadata of a wheel; blocks. What is wrong with the file is the result.
+
+        Raises:
+            NetworkError: It cannot be read.
+        """
+        result: Result
+        try:
+            result = dist_metadata(self.core_metadata(file, pump=pump))
+        except PackageError as error:
+            result = error
+        else:
+            table = self._table(file)
+            if table is not None:
+                table.add(file, result)
+                self._unsaved.add((self._kinds[file.index], file.project))
+        self._metadata[file.url] = result
+        return result
+
+    def core_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> CoreMetadata:
+        """Read the metadata of a wheel in full; blocks.
+
+        Raises:
+            PackageError: Something is wrong with the file.
+            NetworkError: It cannot be read.
+        """
+        source = self._sources.get(file.index)
+        if source is not None:
+            core = source.metadata(DistFile.of(file))
+        else:
+            core = parse_metadata(self._wheels.metadata(file, pump=pump), source=file.filename)
+        _check_consistency(file, core)
+        return core
+
+    def flush(self) -> None:
+        """Store what was learned since the last time."""
+        while self._unsaved:
+            try:
+                key = self._unsaved.pop()
+            except KeyError:  # another thread was quicker
+                return
+            self._metadata_tables[key].flush()
+
+    def _table(self, file: FileRow) -> MetadataTable | None:
+        kind = self._kinds.get(file.index)
+        if kind is None or self._tables is None:
+            return None
+        key = kind, file.project
+        table = self._metadata_tables.get(key)
+        if table is None:
+            table = self._metadata_tables.setdefault(key, self._tables.metadata(kind, file.project))
+        return table
+
+
+class _SourceIndex:
+    """A custom source in the place of an index."""
+
+    def __init__(self, source: PackageSource, number: int, clock: Callable[[], float]) -> None:
+        self.source = source
+        self.url = f"package-source:{number}"
+        """Stands in ``FileRow.index``, so that its files find their way back."""
+        self.name = type(source).__name__
+        self.explicit = False
+
+    def ask(self, name: str) -> _Given:
+        """Ask the source; blocks for as long as it likes."""
+        project = self.source.project(name)
+        if project is None:
+            return _Given(None, "active")
+        rows = [file.row() for file in project.files]
+        for row in rows:
+            row.project, row.index = name, self.url
+        releases = releases_of(name, rows, index=self.url, skipped=project.skipped)
+        return _Given(releases, project.status)
+
+
+class _Given:
+    """What a custom source said of a project."""
+
+    __slots__ = ("releases", "status")
+
+    def __init__(self, releases: Releases | None, status: str) -> None:
+        self.releases = releases
+        self.status = status
+
+
+class _Joined(Releases):
+    """The releases of several places as one."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, name: str, parts: list[Releases], *, is_first_enough: bool) -> None:
+        self.parts = parts
+        where: dict[str, list[tuple[Releases, int]]] = {}
+        for part in parts:
+            for position, key in enumerate(part.keys):
+                where.setdefault(key, []).append((part, position))
+        keys = sorted(where)
+        mask = 0
+        for bit, key in enumerate(keys, start=1):
+            part, position = where[key][0]
+            mask |= (part.prereleases >> (position + 1) & 1) << bit
+
+        def files(position: int) -> Sequence[FileRow]:
+            places = where[keys[position]]
+            return [row for part, at in places[: 1 if is_first_enough else None] for row in part.files(at)]
+
+        super().__init__(
+            name=name,
+            versions=[where[key][0][0].versions[where[key][0][1]] for key in keys],
+            keys=keys,
+            prereleases=mask,
+            files=files,
+            skipped=ChainMap(*[part.skipped for part in parts]),  # type: ignore[arg-type]  # never written to
+            index=parts[-1].index,
+        )
+
+
+def _check_consistency(file: FileRow, core: CoreMetadata) -> None:
+    """Refuse metadata of another project or version than the file's name says."""
+    if normalize(core.name) != file.project:
+        reason = f"its metadata is that of {core.name}"
+    elif core.version != file.version and not _is_same_version(core.version, file.version):
+        reason = f"its metadata says version {core.version}"
+    else:
+        return
+    raise MetadataInvalid(
+        f"{file.filename} cannot be used: {reason}",
+        name=file.project,
+        source=file.filename,
+        reason=reason,
+    )
+
+
+def _is_same_version(left: str, right: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(left) == Version(right)
+    except InvalidVersion:
+        return False
