@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import io
 import json
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ class Recording:
             path = self._folder / "files" / hashlib.sha256(quoted.encode()).hexdigest()
             if not path.exists():
                 body = _fetch(urllib.parse.unquote(quoted), "*/*")
+                if body is None and quoted.endswith(".whl.metadata"):
+                    body = _metadata_in(self.file(quoted.removesuffix(".metadata")))
                 if body is None:
                     return None
                 path.write_bytes(body)
@@ -58,6 +62,15 @@ class Recording:
                 return body
             self._files[quoted] = body
         return self._files[quoted]
+
+
+def _metadata_in(wheel: bytes | None) -> bytes | None:
+    """Return METADATA out of a wheel, for indexes that do not serve it by itself."""
+    if wheel is None:
+        return None
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return archive.read(name)
 
 
 def _localise(page: dict[str, Any], base: str) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.layout import CacheLayout
 from puffin_api._cache.locks import FileLocks
-from puffin_api._concurrency import SILENT, Pump, WorkerPool
+from puffin_api._concurrency import Pump, WorkerPool
 from puffin_api._fs import SymlinkDirectoryLink
 from puffin_api._model.cancel import CancelToken
 from puffin_api._model.file import DistFile
@@ -95,7 +95,7 @@ def setting(tmp_path):
 
 
 def test_missing_wheels_are_fetched_and_unpacked(setting):
-    wheels = setting.preparer().prepare_wheels([dist_file("a"), dist_file("b")], pump=SILENT)
+    wheels = setting.preparer().prepare_wheels([dist_file("a"), dist_file("b")], pump=Pump())
 
     assert list(wheels) == ["a", "b"]
     assert (wheels["a"].archive / "files" / "a" / "__init__.py").is_file()
@@ -104,23 +104,23 @@ def test_missing_wheels_are_fetched_and_unpacked(setting):
 
 
 def test_what_is_cached_is_not_fetched(setting):
-    setting.preparer().prepare_wheels([dist_file("a")], pump=SILENT)
+    setting.preparer().prepare_wheels([dist_file("a")], pump=Pump())
 
-    wheels = setting.preparer().prepare_wheels([dist_file("b"), dist_file("a")], pump=SILENT)
+    wheels = setting.preparer().prepare_wheels([dist_file("b"), dist_file("a")], pump=Pump())
 
     assert list(wheels) == ["b", "a"]
     assert setting.fetch.asked == ["a", "b"]
 
 
 def test_nothing_wanted_is_nothing_done(setting):
-    assert setting.preparer().prepare_wheels([], pump=SILENT) == {}
+    assert setting.preparer().prepare_wheels([], pump=Pump()) == {}
 
 
 def test_large_files_begin_first(tmp_path):
     setting = Setting(tmp_path / "cache", size=1)
     sizes = {"small": 1, "unknown": None, "large": 99, "middle": 50}
 
-    wheels = setting.preparer().prepare_wheels([dist_file(n, size=s) for n, s in sizes.items()], pump=SILENT)
+    wheels = setting.preparer().prepare_wheels([dist_file(n, size=s) for n, s in sizes.items()], pump=Pump())
     setting.pool.close()
 
     assert list(wheels) == list(sizes)
@@ -129,9 +129,9 @@ def test_large_files_begin_first(tmp_path):
 
 def test_the_digests_of_the_wheel_are_recorded(setting):
     setting.fetch.digests = {"sha256": "aa"}
-    given = setting.preparer().prepare_wheels([dist_file("a", hashes={"md5": "bb"})], pump=SILENT)["a"]
+    given = setting.preparer().prepare_wheels([dist_file("a", hashes={"md5": "bb"})], pump=Pump())["a"]
     setting.fetch.digests = None
-    counted = setting.preparer().prepare_wheels([dist_file("b")], pump=SILENT)["b"]
+    counted = setting.preparer().prepare_wheels([dist_file("b")], pump=Pump())["b"]
 
     def hashes(wheel):
         return read_manifest_and_hashes(wheel.archive / "manifest.json")[1]
@@ -141,9 +141,9 @@ def test_the_digests_of_the_wheel_are_recorded(setting):
 
 
 def test_a_cached_wheel_of_other_bytes_is_fetched_again(setting):
-    old = setting.preparer().prepare_wheels([dist_file("a")], pump=SILENT)["a"]
+    old = setting.preparer().prepare_wheels([dist_file("a")], pump=Pump())["a"]
 
-    new = setting.preparer().prepare_wheels([dist_file("a", hashes={"sha256": "ff"})], pump=SILENT)["a"]
+    new = setting.preparer().prepare_wheels([dist_file("a", hashes={"sha256": "ff"})], pump=Pump())["a"]
 
     assert new.archive != old.archive
     assert old.archive.exists()
@@ -159,33 +159,31 @@ def test_a_bad_wheel_is_the_error_and_leaves_nothing(setting, content, kind):
     files = [dist_file(name) for name in "ab"]
 
     with pytest.raises(kind):
-        setting.preparer().prepare_wheels(files, pump=SILENT)
+        setting.preparer().prepare_wheels(files, pump=Pump())
 
     assert setting.leftovers() == []
     assert len(setting.archives()) <= 1
     assert CachedWheels(setting.layout, setting.store).lookup(dist_file("b")) is None
 
 
-def test_the_first_error_ends_the_rest(tmp_path):
-    setting = Setting(tmp_path / "cache", size=1)
+def test_an_error_of_the_fetch_is_the_error_of_the_call(setting):
     setting.fetch.errors["b"] = ConnectFailed("no connection", url="https://files.test/b")
-    files = [dist_file(name, size=9 - i) for i, name in enumerate("abcd")]
 
     with pytest.raises(ConnectFailed):
-        setting.preparer().prepare_wheels(files, pump=SILENT)
-    setting.pool.close()
+        setting.preparer().prepare_wheels([dist_file(name) for name in "abc"], pump=Pump())
 
-    assert setting.fetch.asked == ["a", "b"]
+    assert setting.leftovers() == []
+    assert "b" not in CachedWheels(setting.layout, setting.store).lookup_all(map(dist_file, "abc"))
 
 
 def test_after_an_error_the_same_preparer_can_try_again(setting):
     preparer = setting.preparer()
     setting.fetch.errors["a"] = ConnectFailed("no connection", url="https://files.test/a")
     with pytest.raises(ConnectFailed):
-        preparer.prepare_wheels([dist_file("a")], pump=SILENT)
+        preparer.prepare_wheels([dist_file("a")], pump=Pump())
     del setting.fetch.errors["a"]
 
-    assert preparer.prepare_wheels([dist_file("a")], pump=SILENT).keys() == {"a"}
+    assert preparer.prepare_wheels([dist_file("a")], pump=Pump()).keys() == {"a"}
 
 
 def in_threads(calls):
@@ -194,7 +192,7 @@ def in_threads(calls):
     def run(i, call):
         try:
             results[i] = call()
-        except BaseException as error:  # a result like any other here
+        except BaseException as error:  # noqa: BLE001  # a result like any other here
             results[i] = error
 
     threads = [threading.Thread(target=run, args=(i, call)) for i, call in enumerate(calls)]
@@ -205,12 +203,30 @@ def in_threads(calls):
     return results
 
 
-def test_a_file_wanted_by_several_threads_is_fetched_once(setting):
-    preparer = setting.preparer()
-    both = threading.Event()
-    setting.fetch.before = lambda file: both.wait(0.2)
+@contextmanager
+def no_lock(path, *, what, cancel):
+    yield
 
-    results = in_threads([lambda: preparer.prepare_wheels([dist_file("a")], pump=SILENT)["a"]] * 3)
+
+def test_a_file_wanted_by_several_threads_is_fetched_once(setting):
+    wanted = threading.Semaphore(0)
+
+    class Wheels(CachedWheels):
+        """Tells when somebody has found nothing."""
+
+        def lookup_all(self, files):
+            found = super().lookup_all(files)
+            wanted.release()
+            return found
+
+    def until_all_have_asked(file):
+        for _ in range(3):
+            assert wanted.acquire(timeout=WAIT)
+
+    preparer = setting.preparer(lock=no_lock, wheels=Wheels(setting.layout, setting.store))
+    setting.fetch.before = until_all_have_asked
+
+    results = in_threads([lambda: preparer.prepare_wheels([dist_file("a")], pump=Pump())["a"]] * 3)
 
     assert setting.fetch.asked == ["a"]
     assert len({wheel.archive for wheel in results}) == 1
@@ -221,7 +237,7 @@ def test_a_file_wanted_through_several_preparers_is_fetched_once(tmp_path):
     settings = [Setting(tmp_path / "cache") for _ in range(3)]
 
     results = in_threads(
-        [lambda s=s: s.preparer().prepare_wheels([dist_file("a")], pump=SILENT)["a"] for s in settings]
+        [lambda s=s: s.preparer().prepare_wheels([dist_file("a")], pump=Pump())["a"] for s in settings]
     )
     for setting in settings:
         setting.pool.close()
@@ -238,7 +254,7 @@ def test_the_lock_is_that_of_the_file_and_says_what_for(setting):
         seen.append((path, what))
         yield
 
-    setting.preparer(lock=lock).prepare_wheels([dist_file("a"), dist_file("b")], pump=SILENT)
+    setting.preparer(lock=lock).prepare_wheels([dist_file("a"), dist_file("b")], pump=Pump())
 
     assert sorted(what for _, what in seen) == [
         "fetching a-1.0-py3-none-any.whl",
@@ -266,7 +282,7 @@ def test_cancelling_one_caller_does_not_cancel_the_other(setting):
         fetching.wait(WAIT)
         token.cancel("first only")
         go_on.set()
-        return preparer.prepare_wheels([dist_file("a")], pump=SILENT)
+        return preparer.prepare_wheels([dist_file("a")], pump=Pump())
 
     cancelled, done = in_threads([first, second])
 

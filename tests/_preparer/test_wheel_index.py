@@ -16,7 +16,9 @@ from puffin_api._wheel.unpack import unpack_wheel
 INDEX = "https://index.test/simple"
 
 
-def dist_file(name="demo", version="1.0", *, hashes=None, index=INDEX, url="https://files.test/x.whl") -> DistFile:
+def dist_file(
+    name="demo", version="1.0", *, hashes=None, index=INDEX, url="https://files.test/x.whl"
+) -> DistFile:
     filename = f"{name}-{version}-py3-none-any.whl"
     return DistFile(name=name, version=version, filename=filename, url=url, hashes=hashes or {}, index=index)
 

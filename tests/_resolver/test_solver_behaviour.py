@@ -104,6 +104,13 @@ def test_yanked_release_is_skipped_unless_pinned_or_locked(source: FakeReleaseSo
         pins(source, "a>=2.0")
 
 
+def test_a_pin_prefers_what_is_not_yanked(source: FakeReleaseSource) -> None:
+    source.serve("a", "2.0")
+    source.serve("a", "2.0+local", yanked="")
+
+    assert pins(source, "a==2.0") == {"a": "2.0"}
+
+
 def test_a_transitive_pin_does_not_admit_a_yanked_release(source: FakeReleaseSource) -> None:
     source.serve("a", "1.0", requires=["b==2.0"])
     source.serve("b", "2.0", yanked="")

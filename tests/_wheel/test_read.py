@@ -100,7 +100,9 @@ def test_wheel_says_where_its_root_goes(text, purelib):
     assert parse_wheel_file(text.encode(), NAME, FILENAME) is purelib
 
 
-@pytest.mark.parametrize("text", ["", "Wheel-Version: 2.0\n", "Wheel-Version: 10.0\n", "Root-Is-Purelib: true\n"])
+@pytest.mark.parametrize(
+    "text", ["", "Wheel-Version: 2.0\n", "Wheel-Version: 10.0\n", "Root-Is-Purelib: true\n"]
+)
 def test_wheels_of_an_unknown_format_are_refused(text):
     with pytest.raises(MetadataInvalid, match="wheel format"):
         parse_wheel_file(text.encode(), NAME, FILENAME)
@@ -138,7 +140,16 @@ def test_the_last_of_two_scripts_with_one_name_counts():
 
 @pytest.mark.parametrize(
     "line",
-    ["a = pkg", "a = :main", "a = pkg:", "a", "a = pkg:main()", "a = pkg:import os", "a = 1pkg:x", "a = p..q:x"],
+    [
+        "a = pkg",
+        "a = :main",
+        "a = pkg:",
+        "a",
+        "a = pkg:main()",
+        "a = pkg:import os",
+        "a = 1pkg:x",
+        "a = p..q:x",
+    ],
 )
 def test_scripts_without_module_and_function_are_invalid(line):
     with pytest.raises(MetadataInvalid, match="entry point"):
@@ -153,14 +164,18 @@ def test_scripts_that_would_leave_their_folder_are_refused(script):
     assert caught.value.rule == "script-name"
 
 
-@pytest.mark.parametrize("filename", ["demo.whl", "demo-1.0.tar.gz", "demo-x.y-py3-none-any.whl", "-1-py3-none-any.whl"])
+@pytest.mark.parametrize(
+    "filename", ["demo.whl", "demo-1.0.tar.gz", "demo-x.y-py3-none-any.whl", "-1-py3-none-any.whl"]
+)
 def test_names_that_are_no_wheel_names_are_invalid(filename):
     with pytest.raises(MetadataInvalid):
         wheel_name(filename)
 
 
 def test_metadata_is_read_without_unpacking(tmp_path):
-    path = write_wheel(tmp_path, "Demo.Kit", "1.0", requires=["attrs>=23"], extras={"x": ["rich; os_name=='nt'"]})
+    path = write_wheel(
+        tmp_path, "Demo.Kit", "1.0", requires=["attrs>=23"], extras={"x": ["rich; os_name=='nt'"]}
+    )
 
     metadata = read_wheel_metadata(path)
 

@@ -19,7 +19,14 @@ from puffin_api._testing.wheels import make_wheel, record_digest, wheel_filename
 from puffin_api._wheel.manifest import read_manifest, read_manifest_and_hashes
 from puffin_api._wheel.record import parse_record
 from puffin_api._wheel.unpack import unpack_wheel
-from puffin_api.errors import CacheUnavailable, Cancelled, DiskFull, HashMismatch, MetadataInvalid, PathTooLong
+from puffin_api.errors import (
+    CacheUnavailable,
+    Cancelled,
+    DiskFull,
+    HashMismatch,
+    MetadataInvalid,
+    PathTooLong,
+)
 from tests._wheel.test_manifest import as_data
 
 FILES = {
@@ -29,7 +36,12 @@ FILES = {
     "demo/empty": "",
     "single.py": "x = 1\n",
 }
-DATA = {"scripts/go": "#!python\n", "data/share/demo/x.txt": "x", "headers/demo.h": "", "purelib/extra.py": "1"}
+DATA = {
+    "scripts/go": "#!python\n",
+    "data/share/demo/x.txt": "x",
+    "headers/demo.h": "",
+    "purelib/extra.py": "1",
+}
 
 
 def unpack(folder, content, *, filename="demo-1.0-py3-none-any.whl", **options):
@@ -90,7 +102,7 @@ def test_the_manifest_says_all_that_installing_needs(tmp_path):
         ("headers", "demo.h", "demo-1.0.data/headers/demo.h", False),
         ("purelib", "extra.py", "demo-1.0.data/purelib/extra.py", False),
     ]
-    assert [(d.digest, d.size) for d in manifest.data][0] == (record_digest("#!python\n"), 9)
+    assert (manifest.data[0].digest, manifest.data[0].size) == (record_digest("#!python\n"), 9)
     unpacked = tree(tmp_path / "target" / "files")
     assert manifest.installed_size == sum(len(content) for content in unpacked.values())
     assert parse_record(manifest.record) == [
@@ -261,7 +273,9 @@ def test_a_wheel_that_is_none_is_refused_before_anything_is_written(tmp_path, op
 def test_made_wheels_come_back(tmp_path_factory, data):
     part = st.text(st.sampled_from("abcXYZ019_- äß"), min_size=1, max_size=6).map(lambda s: s.strip() or "q")
     paths = data.draw(
-        st.lists(st.lists(part, min_size=1, max_size=3).map(lambda p: "pkg/" + "/".join(p) + ".py"), max_size=6)
+        st.lists(
+            st.lists(part, min_size=1, max_size=3).map(lambda p: "pkg/" + "/".join(p) + ".py"), max_size=6
+        )
     )
     contents = {}
     for path in paths:
@@ -303,7 +317,8 @@ def test_a_wheel_that_is_not_there_is_a_typed_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "kind"), [(errno.ENOSPC, DiskFull), (errno.ENAMETOOLONG, PathTooLong), (errno.EIO, CacheUnavailable)]
+    ("number", "kind"),
+    [(errno.ENOSPC, DiskFull), (errno.ENAMETOOLONG, PathTooLong), (errno.EIO, CacheUnavailable)],
 )
 def test_failures_of_the_disk_are_typed(tmp_path, number, kind, monkeypatch):
     def full(descriptor, data):

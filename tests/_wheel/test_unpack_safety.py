@@ -173,7 +173,16 @@ def test_names_that_windows_gives_a_meaning_are_refused_there(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["demo/auxiliary.py", "demo/console.py", "demo/.hidden", "demo/a..b", "demo/ a", "ü/x", "a+b-c_d@e=f,g", "com10"],
+    [
+        "demo/auxiliary.py",
+        "demo/console.py",
+        "demo/.hidden",
+        "demo/a..b",
+        "demo/ a",
+        "ü/x",
+        "a+b-c_d@e=f,g",
+        "com10",
+    ],
 )
 def test_names_that_only_look_odd_are_fine(name):
     check_path(name, FILENAME)
@@ -216,12 +225,13 @@ def test_small_archives_may_inflate_by_any_ratio(tmp_path):
     assert unpack(tmp_path, bomb(4 << 20)).installed_size > 4 << 20
 
 
-def test_a_bomb_that_lies_about_its_size_is_stopped_at_that_size(tmp_path):
+@pytest.mark.parametrize("size", [0, 10])
+def test_a_bomb_that_lies_about_its_size_is_stopped_at_that_size(tmp_path, size):
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(64)) + squeeze.flush()
-    lie = {"size": 10, "crc": 0}
+    lie = {"size": size, "crc": 0}
     member = Member("zeros.bin", packed=packed, central=lie, local=lie)
-    content = craft(wheel_members(member, record={"zeros.bin": ",10"}))
+    content = craft(wheel_members(member, record={"zeros.bin": f",{size}"}))
     tracemalloc.start()
     try:
         with pytest.raises(UnsafeArchive) as caught:
@@ -269,7 +279,24 @@ def test_archives_beyond_the_limits_are_refused(tmp_path, limits, rule):
 
 # -- laws
 
-PIECES = ["a", "B", ".", "..", "/", "\\", ":", " ", "\0", "\n", "ü", "~", "con", "demo", "C:", "demo-1.0.data"]
+PIECES = [
+    "a",
+    "B",
+    ".",
+    "..",
+    "/",
+    "\\",
+    ":",
+    " ",
+    "\0",
+    "\n",
+    "ü",
+    "~",
+    "con",
+    "demo",
+    "C:",
+    "demo-1.0.data",
+]
 NAMES = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=6).map("".join)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from puffin_api._testing.wheels import zip_bytes
+from puffin_api._wheel.zip_directory import ZipFile
 from puffin_api._zip import (
     ZIP_RULES,
     directory_location,
@@ -17,7 +18,6 @@ from puffin_api._zip import (
     parse_directory,
     parse_end,
 )
-from puffin_api._wheel.zip_directory import ZipFile
 from puffin_api.errors import UnsafeArchive
 from tests._wheel.raw_zip import Member, changed, craft
 
@@ -173,7 +173,10 @@ BAD = {
     "local descriptor": ("header-mismatch", craft(changed(PAIR, 0, local={"flags": 8}))),
     "local size before a descriptor": ("header-mismatch", craft(changed(described(), 0, local={"size": 1}))),
     "no descriptor": ("header-mismatch", craft(changed(described(), 0, descriptor=b""))),
-    "wrong descriptor": ("header-mismatch", craft(changed(described(), 0, descriptor=b"PK\7\x08" + b"x" * 12))),
+    "wrong descriptor": (
+        "header-mismatch",
+        craft(changed(described(), 0, descriptor=b"PK\7\x08" + b"x" * 12)),
+    ),
     "long descriptor": (
         "stray-data",
         craft(changed(described(), 0, descriptor=described()[0].descriptor + b"x" * 30)),
@@ -187,7 +190,12 @@ BAD = {
     "entries at one place": ("overlapping-entries", craft(changed(PAIR, 1, central={"offset": 0}))),
     "entry inside another": (
         "overlapping-entries",
-        craft([Member("a.py", STORED[1].local_part(), method=0), Member("b.py", b"second", method=0, central={"offset": 34})]),
+        craft(
+            [
+                Member("a.py", STORED[1].local_part(), method=0),
+                Member("b.py", b"second", method=0, central={"offset": 34}),
+            ]
+        ),
     ),
     "entry beyond the end": ("stray-data", craft(changed(STORED, 1, central={"offset": 1 << 30}))),
     "data over the directory": (
@@ -195,15 +203,21 @@ BAD = {
         craft(changed(STORED, 1, central={"packed": 99, "size": 99}, local={"packed": 99, "size": 99})),
     ),
     "stored sizes": ("size-mismatch", craft(changed(STORED, 0, central={"size": 9}, local={"size": 9}))),
-    "larger than declared": ("size-mismatch", craft(changed(PAIR, 0, central={"size": 9}, local={"size": 9}))),
-    "smaller than declared": ("size-mismatch", craft(changed(PAIR, 0, central={"size": 999}, local={"size": 999}))),
+    "larger than declared": (
+        "size-mismatch",
+        craft(changed(PAIR, 0, central={"size": 9}, local={"size": 9})),
+    ),
+    "smaller than declared": (
+        "size-mismatch",
+        craft(changed(PAIR, 0, central={"size": 999}, local={"size": 999})),
+    ),
     "declared empty": ("size-mismatch", craft(changed(PAIR, 0, central={"size": 0}, local={"size": 0}))),
     "garbage behind the stream": ("size-mismatch", craft(changed(PAIR, 0, packed=PAIR[0].body() + b"x"))),
     "stream without end": ("size-mismatch", craft(changed(PAIR, 0, packed=PAIR[0].body()[:-4]))),
     "checksum": ("crc-mismatch", craft(changed(PAIR, 0, central={"crc": 1}, local={"crc": 1}))),
     "checksum of stored": ("crc-mismatch", craft(changed(STORED, 0, packed=b"fIrst"))),
     "no stream": ("damaged-data", craft(changed(PAIR, 0, packed=b"\xff" * 40))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

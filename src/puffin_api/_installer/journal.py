@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 
 from puffin_api._fs import remove_tree, rename, write_atomic
 from puffin_api._wheel.link import STANDARD_WAYS
@@ -40,10 +41,34 @@ def write_file(path: str, data: bytes, mode: int = 0o666) -> None:
         os.close(descriptor)
 
 
-class Files:
-    """Every way in which a transaction changes the disk. Tests put faults underneath."""
+def _free_bytes(folder: str) -> int:
+    return shutil.disk_usage(folder).free
 
-    __slots__ = ("mkdir", "remove_tree", "rename", "rmdir", "unlink", "ways", "write", "write_atomic")
+
+def _is_writable(folder: str) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _volume(path: str) -> int:
+    return os.stat(path).st_dev
+
+
+class Files:
+    """How a transaction changes the disk, and what it asks of volumes. Tests put faults underneath."""
+
+    __slots__ = (
+        "free_bytes",
+        "is_writable",
+        "mkdir",
+        "remove_tree",
+        "rename",
+        "rmdir",
+        "unlink",
+        "volume",
+        "ways",
+        "write",
+        "write_atomic",
+    )
 
     def __init__(self) -> None:
         self.mkdir: Callable[[str], None] = os.mkdir
@@ -53,6 +78,9 @@ class Files:
         self.unlink: Callable[[str], None] = os.unlink
         self.rmdir: Callable[[str], None] = os.rmdir
         self.remove_tree: Callable[[str], None] = remove_tree
+        self.free_bytes: Callable[[str], int] = _free_bytes
+        self.is_writable: Callable[[str], bool] = _is_writable
+        self.volume: Callable[[str], int] = _volume
         self.ways: Mapping[LinkKind, Callable[[str, str], None]] = STANDARD_WAYS
 
 

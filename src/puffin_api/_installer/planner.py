@@ -14,7 +14,7 @@ from puffin_api.errors import ProtectedPackage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from typing import Literal, Protocol
 
     from puffin_api._model.cached import CachedWheel
@@ -78,7 +78,9 @@ def make_plan(
     """
     names = resolution.root_names if requested is None else frozenset(map(normalize, requested))
     planner = _Planner(resolution, installed, cached or {}, direct_urls or {})
-    again = reinstall if isinstance(reinstall, bool) else frozenset(map(normalize, reinstall))
+    if isinstance(reinstall, bool):
+        reinstall = resolution.packages if reinstall else ()
+    again = frozenset(map(normalize, reinstall))
     shielded = frozenset(map(normalize, protect))
     changes = planner.compare(again)
     if mode == "sync":
@@ -169,13 +171,12 @@ class _Planner:
         self._duplicates = _duplicates(installed)
         self.replaced = 0
 
-    def compare(self, reinstall: frozenset[str] | bool) -> list[Change]:
+    def compare(self, reinstall: Container[str]) -> list[Change]:
         """Return a change for each package of the resolution that is not there as it should be."""
         changes: list[Change] = []
         for name, package in self._resolution.packages.items():
             dist = self._installed.get(name)
-            again = reinstall if isinstance(reinstall, bool) else name in reinstall
-            cause = self._cause(package, dist, again=again)
+            cause = self._cause(package, dist, again=name in reinstall)
             if cause is not None:
                 changes.append(self._change(package, dist, cause))
         return changes
@@ -281,7 +282,7 @@ def _check_protected(
         then = "be removed" if change.new is None else f"become {change.new}"
         raise ProtectedPackage(
             f"{change.name} {change.old} is protected and would {then}",
-            hint=f"Give {change.name}=={change.old} to the resolver as a constraint, or protect it there too.",
+            hint=f"Give {change.name}=={change.old} to the resolver as a constraint.",
             name=change.name,
             requested_by=requesters or ("the caller",),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from puffin_api._installer.journal import PARTS, PREFIX
 from puffin_api._installer.recovery import PART_SUFFIX
@@ -36,7 +35,7 @@ class Stage:
         self._base = os.path.dirname(folder)
         self._places = places
         self._files = files
-        self._volume = _volume(self._base)
+        self._volume = files.volume(self._base)
         self._volumes: dict[str, int] = {}
         self._parts: dict[int, str] = {self._volume: folder}
         """The folder of the transaction on each volume that it changes."""
@@ -157,7 +156,7 @@ class Stage:
         tasks: list[_LinkTask] = []
         source = layout.archive
         for place, new, paths in self._sources(layout):
-            volumes = (_volume(source), self._volume_of(place))
+            volumes = (self._files.volume(source), self._volume_of(place))
             first, target = paths[0]
             kind, placed = linker.choose(
                 volumes,
@@ -192,7 +191,7 @@ class Stage:
 
     def _check_room(self, folder: str) -> None:
         needed = self._to_copy
-        free = shutil.disk_usage(os.path.dirname(folder)).free
+        free = self._files.free_bytes(os.path.dirname(folder))
         if free < needed:
             raise DiskFull(
                 f"{needed} bytes have to be copied and {free} are free", path=folder, needed=needed, free=free
@@ -224,7 +223,7 @@ class Stage:
     def _volume_of(self, place: str) -> int:
         if place not in self._volumes:
             folder = self._places.folders[place]
-            self._volumes[place] = self._volume if folder == self._base else _volume(_existing(folder))
+            self._volumes[place] = self._volume if folder == self._base else self._files.volume(_existing(folder))
         return self._volumes[place]
 
     def _prefix(self, place: str) -> str:
@@ -294,10 +293,6 @@ def _teller(notices: list[Notice], source: str) -> Callable[[LinkKind, str], Non
         )
 
     return tell
-
-
-def _volume(path: str) -> int:
-    return os.stat(path).st_dev
 
 
 def _existing(path: str) -> str:

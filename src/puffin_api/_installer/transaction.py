@@ -54,7 +54,7 @@ from puffin_api.errors import NotWritable, PlanOutdated, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -160,7 +160,14 @@ class _Commit:
         self._pump = pump
         self._pool = pool
         # Canonical, so that ".." in a path of the journal leads where it says.
-        self._places = Places({name: os.path.realpath(folder) for name, folder in scheme.items()})
+        known: dict[str, str] = {}
+        self._places = Places(
+            {name: _canonical(os.path.abspath(folder), known) for name, folder in scheme.items()}
+        )
+        self._aliases = {
+            self._places.folders[self._places.home[name]]: os.path.abspath(scheme[name])
+            for name in ("purelib", "platlib")
+        }
         self.base = self._places.folders["purelib"]
         self._id = unique_name()
         self._folder = f"{self.base}{os.sep}{PREFIX}{self._id}"
@@ -265,9 +272,17 @@ class _Commit:
             changes=self._changes,
             notices=tuple(self._notices),
             timings=self._timings,
-            removed=tuple(self._leaving.removed),
+            removed=tuple(self._removed()),
             trash=trash,
         )
+
+    def _removed(self) -> Iterator[RemovedFiles]:
+        """Give the removed files below the folders as given too: modules are loaded by that path."""
+        for base, paths in self._leaving.removed:
+            yield base, paths
+            given = self._aliases.get(base, base)
+            if given != base:
+                yield given, paths
 
     def _look(self) -> Listing:
         """List the environment; an interrupted transaction is ended first."""
@@ -312,7 +327,7 @@ class _Commit:
 
     def _check_writable(self) -> None:
         for folder in self._stage.changed_folders():
-            if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+            if os.path.isdir(folder) and not self._files.is_writable(folder):
                 raise NotWritable(f"The folder cannot be written: {folder}", path=folder)
 
     def _discard(self) -> None:
@@ -352,6 +367,17 @@ class _Commit:
 
     def _send(self, event: object) -> None:
         self._pump.send(event)
+
+
+def _canonical(path: str, known: dict[str, str]) -> str:
+    """Return the path with all links followed, as ``realpath`` does, but each folder looked at once."""
+    if path not in known:
+        parent, name = os.path.split(path)
+        if not name:
+            return path
+        real = os.path.join(_canonical(parent, known), name)
+        known[path] = os.path.realpath(real) if os.path.islink(real) else real
+    return known[path]
 
 
 def _ignores_case(base: str, listing: Listing) -> bool:

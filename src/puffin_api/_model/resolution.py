@@ -113,11 +113,11 @@ class ResolvedPackage:
     __slots__ = (
         "_file",
         "_files",
+        "_groups",
         "extras",
         "metadata_from",
         "name",
         "required_by",
-        "rows",
         "source",
         "version",
     )
@@ -129,7 +129,7 @@ class ResolvedPackage:
         extras: tuple[str, ...],
         file: FileRow,
         files: Sequence[FileRow],
-        rows: Sequence[tuple[str, RequirementRow]],
+        groups: Sequence[tuple[str, Sequence[RequirementRow]]],
         *,
         source: str = "index",
         metadata_from: str = "wheel",
@@ -145,8 +145,8 @@ class ResolvedPackage:
         """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
         self._file = file
         self._files = files
-        self.rows = rows
-        """What it requires, each with the extra that brings it in; as the library keeps it inside."""
+        self._groups = groups
+        """What it requires, by the extra that brings it in."""
         self.required_by: tuple[str, ...] = ()
         """Names of the packages that require it, sorted; the caller's own requirement is not here."""
 
@@ -168,7 +168,12 @@ class ResolvedPackage:
     @property
     def requires(self) -> tuple[Edge, ...]:
         """What it requires for this target, as written."""
-        return tuple(Edge(row.text, extra) for extra, row in self.rows)
+        return tuple(Edge(row.text, extra) for extra, rows in self._groups for row in rows)
+
+    @property
+    def required_names(self) -> frozenset[str]:
+        """Normalised names of what it requires."""
+        return frozenset(row.name for _, rows in self._groups for row in rows)
 
     @property
     def needs_build(self) -> bool:
@@ -201,7 +206,7 @@ class ResolvedPackage:
             tuple(str(extra) for extra in _list(data["extras"])),
             file,
             (file, *others),
-            tuple((str(e["extra"]), requirement_row(str(e["requirement"]))) for e in edges),
+            tuple((str(e["extra"]), (requirement_row(str(e["requirement"])),)) for e in edges),
             source=str(data["source"]),
             metadata_from=str(data["metadata_from"]),
         )
@@ -249,9 +254,8 @@ class Resolution:
         """The packages by normalised name, sorted."""
         links: dict[str, set[str]] = {name: set() for name in self._by_name}
         for package in self._by_name.values():
-            for _, row in package.rows:
-                if row.name in links and row.name != package.name:
-                    links[row.name].add(package.name)
+            for name in package.required_names & links.keys() - {package.name}:
+                links[name].add(package.name)
         for name, package in self._by_name.items():
             package.required_by = tuple(sorted(links[name]))
         return MappingProxyType(dict(sorted(self._by_name.items())))

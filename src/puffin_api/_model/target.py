@@ -111,8 +111,8 @@ class Target:
         return tuple(Tag(*tag.split("-")) for tag in self.tag_strings)
 
     @functools.cached_property
-    def _ranks(self) -> Mapping[str, int]:
-        """The first place of each tag."""
+    def ranks(self) -> Mapping[str, int]:
+        """The place of each tag, 0 for the best."""
         ranks: dict[str, int] = {}
         for rank, tag in enumerate(self.tag_strings):
             ranks.setdefault(tag, rank)
@@ -120,7 +120,7 @@ class Target:
 
     def tag_rank(self, tag: str) -> int | None:
         """The place of a tag, 0 for the best; None when the target does not take it."""
-        return self._ranks.get(tag)
+        return self.ranks.get(tag)
 
     @functools.cached_property
     def digest(self) -> str:

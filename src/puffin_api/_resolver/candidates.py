@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from puffin_api._model.filename import expand_tags
 from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.requirement import lenient_specifier
-from puffin_api._resolver.version_set import ABSENT, highest, lowest
+from puffin_api._resolver.version_set import ABSENT, bits, highest, lowest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,16 @@ class Policy:
         sources: Whether source distributions may be used.
     """
 
-    __slots__ = ("_cutoff", "_no_binary", "_only_binary", "_sources", "key", "target")
+    __slots__ = (
+        "_cutoff",
+        "_foreign",
+        "_no_binary",
+        "_only_binary",
+        "_ranks",
+        "_sources",
+        "key",
+        "target",
+    )
 
     def __init__(
         self,
@@ -43,18 +53,14 @@ class Policy:
         sources: bool = False,
     ) -> None:
         self.target = target
+        self._ranks = target.ranks
+        self._foreign = f"is not for {target}"
         self._cutoff = dict(cutoff or {})
         self._only_binary = frozenset(only_binary)
         self._no_binary = frozenset(no_binary)
         self._sources = sources
-        self.key = (
-            "choices",
-            target,
-            tuple(sorted(self._cutoff.items())),
-            self._only_binary,
-            self._no_binary,
-            sources,
-        )
+        parts = (sorted(self._cutoff.items()), sorted(self._only_binary), sorted(self._no_binary))
+        self.key = f"{target.digest} {parts} {sources}"
         """Equal for policies that choose alike."""
 
     def choose(self, files: Collection[FileRow], *, yanked: bool) -> Choice:
@@ -64,31 +70,31 @@ class Policy:
             yanked: Whether yanked files may be used.
         """
         best: FileRow | None = None
-        best_rank: tuple[int, tuple[int, str] | tuple[()]] = (0, ())
+        best_rank = -1
         source: FileRow | None = None
         reasons: dict[str, str] = {}
         for file in files:
-            reason = self._objection(file, yanked=yanked)
-            if reason:
+            rank = self._rank(file) if file.is_wheel else -1
+            if rank is None:
+                reasons[file.filename] = self._foreign
+            elif reason := self._objection(file, yanked=yanked):
                 reasons[file.filename] = reason
-            elif not file.is_wheel:
+            elif rank < 0:
                 source = file
-            else:
-                rank = self._rank(file)
-                if rank is None:
-                    reasons[file.filename] = f"is not for {self.target}"
-                elif best is None or (-rank, file.wheel.build) > best_rank:
-                    best, best_rank = file, (-rank, file.wheel.build)
+            elif best is None or rank < best_rank:
+                best, best_rank = file, rank
+            elif rank == best_rank and file.wheel.build > best.wheel.build:
+                best = file
         return best or source or reasons
 
     def _rank(self, file: FileRow) -> int | None:
         """Place of the wheel's best tag among those of the target."""
-        target = self.target
-        rank = target.tag_rank(file.wheel.tags)
-        if rank is not None or "." not in file.wheel.tags:
+        tags = file.tags
+        rank = self._ranks.get(tags)
+        if rank is not None or "." not in tags:
             return rank
-        ranks = [r for tag in file.wheel.expanded_tags() if (r := target.tag_rank(tag)) is not None]
-        return min(ranks, default=None)
+        found = [r for tag in expand_tags(tags) if (r := self._ranks.get(tag)) is not None]
+        return min(found, default=None)
 
     def _objection(self, file: FileRow, *, yanked: bool) -> str:
         """Return why the file cannot be used whatever its tags are; empty where it can."""
@@ -126,7 +132,7 @@ def admits_python(requires_python: str, target: Target) -> bool:
 class Candidates:
     """The versions of one project, for one resolution, best first."""
 
-    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_yanked", "view")
+    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_withdrawn", "_yanked", "view")
 
     def __init__(
         self,
@@ -146,6 +152,7 @@ class Candidates:
         """Mask of versions to be kept where possible."""
         self._yanked = yanked
         """Mask of versions that are admitted although yanked."""
+        self._withdrawn = -1
 
     def best(self, mask: int) -> int:
         """Return the bit number of the version to try first, 0 where none may be tried."""
@@ -153,6 +160,8 @@ class Candidates:
         if preferred:
             return preferred.bit_length() - 1
         mask &= ~ABSENT
+        if self._yanked & mask:
+            mask = mask & ~self._only_yanked() or mask
         shown = self._shown
         stable = mask if shown else mask & ~self._prereleases
         if not stable and shown is None:
@@ -161,6 +170,15 @@ class Candidates:
             return 0
         one = lowest(stable) if self._lowest else highest(stable)
         return one.bit_length() - 1
+
+    def _only_yanked(self) -> int:
+        """Return the admitted versions that are really yanked: they come after all others (PEP 592)."""
+        if self._withdrawn < 0:
+            self._withdrawn = 0
+            for bit in bits(self._yanked):
+                if not is_file(self.view.choose(bit, yanked=False)):
+                    self._withdrawn |= 1 << bit
+        return self._withdrawn
 
     def ordered(self, mask: int, count: int) -> list[int]:
         """Return the bit numbers of up to ``count`` versions, best first."""

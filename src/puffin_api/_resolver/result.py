@@ -35,15 +35,18 @@ def _package(package: Package, problem: Problem, notices: list[Notice]) -> Resol
     releases, bit = package.snapshot.releases, package.decision
     file = package.candidates.choose(bit)
     assert is_file(file), "a decided version has a file"
-    extras = tuple(sorted(e.extra for e in package.extras.values() if e.decision))
-    rows: list[tuple[str, RequirementRow]] = []
+    extras: tuple[str, ...] = ()
+    if package.extras:
+        extras = tuple(sorted(e.extra for e in package.extras.values() if e.decision))
+    groups: list[tuple[str, Sequence[RequirementRow]]] = []
     metadata = package.metadata.get(bit)
     if metadata is not None:
         view = package.candidates.view
-        for extra in ("", *extras):
-            rows += [(extra, row) for row in problem.rows(view, metadata, extra)]
-        unknown = [extra for extra in extras if extra not in metadata.extras]
-        notices += [_unknown_extra(package, extra, bit) for extra in unknown]
+        groups.append(("", problem.rows(view, metadata)))
+        for extra in extras:
+            groups.append((extra, problem.rows(view, metadata, extra)))
+            if extra not in metadata.extras:
+                notices.append(_unknown_extra(package, extra, bit))
     if file.yanked is not None:
         notices.append(_yanked(package, bit, file.yanked))
     return ResolvedPackage(
@@ -52,7 +55,7 @@ def _package(package: Package, problem: Problem, notices: list[Notice]) -> Resol
         extras,
         file,
         releases.files(bit - 1),
-        rows,
+        groups,
         metadata_from="wheel" if file.is_wheel else "sdist",
     )
 

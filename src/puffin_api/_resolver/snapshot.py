@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class View:
     """What one policy makes of a project: files chosen and requirements that hold. Shared, too."""
 
-    __slots__ = ("_choices", "_policy", "releases", "rows")
+    __slots__ = ("_choices", "_policy", "accepted", "releases", "rows")
 
     def __init__(self, releases: Releases, policy: Policy) -> None:
         self.releases = releases
         self.rows: dict[tuple[DistMetadata, str], Sequence[RequirementRow]] = {}
         """Requirements that hold for the target, by metadata and extra."""
+        self.accepted: dict[int, DistMetadata] = {}
+        """Metadata that nothing speaks against, by bit number."""
         self._policy = policy
         self._choices: dict[int, Choice] = {}
 
@@ -55,7 +57,7 @@ class Snapshot:
         """By file name, whatever any resolution has asked for."""
         self.masks: dict[str, int] = {"": self.full & ~1}
         """What specifiers admit; use ``mask`` to have one worked out."""
-        self._views: dict[object, View] = {}
+        self._views: dict[str, View] = {}
 
     @classmethod
     def of(cls, releases: Releases) -> Snapshot:

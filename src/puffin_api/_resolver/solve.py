@@ -122,9 +122,19 @@ class Solver:
                 continue
             package = self._next()
             if package is None:
-                return [p for p in self._all() if p.decision]
+                return self._finish()
             self._advance(package)
             changed = [package]
+
+    def _finish(self) -> list[Package]:
+        """Return what was decided, and let go of the proof: it is full of cycles."""
+        for package in self._all():
+            package.incompatibilities.clear()
+            package.edges.clear()
+            package.history.clear()
+        self._heap.clear()
+        self._solution.trail.clear()
+        return [package for package in self._all() if package.decision]
 
     @property
     def packages(self) -> dict[str, Package]:
@@ -199,7 +209,7 @@ class Solver:
 
     def _load(self, package: Package, wanted: Sequence[int]) -> None:
         """Get the metadata of several versions, or the reasons why they cannot be used."""
-        memory = package.snapshot.metadata
+        memory, accepted = package.snapshot.metadata, package.candidates.view.accepted
         files, missing = [], []
         for bit in wanted:
             if bit in package.metadata or bit in package.reasons:
@@ -207,6 +217,9 @@ class Solver:
             choice = package.candidates.choose(bit)
             if not is_file(choice):
                 self._reject(package, bit, summary(choice))
+            elif bit in accepted and self._problem.amendments.empty:
+                package.metadata[bit] = accepted[bit]
+                self.visited += 1
             elif (known := memory.get(choice.filename)) is not None:
                 self._keep(package, bit, known)
             else:
@@ -235,6 +248,8 @@ class Solver:
             self._reject(package, bit, f"depends on a direct URL ({direct.text})")
             return
         package.metadata[bit] = metadata
+        if self._problem.amendments.empty:
+            package.candidates.view.accepted[bit] = metadata
 
     def _reject(self, package: Package, bit: int, reason: str) -> None:
         package.reasons[bit] = reason

@@ -364,7 +364,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the base class
         """Print nothing."""
 
-    def do_GET(self) -> None:  # noqa: N802  # the name in the base class
+    def do_GET(self) -> None:  # the name in the base class
         index = self.server.index
         asked = Asked(self.path, dict(self.headers.items()))
         index.note(asked)

@@ -1,0 +1,124 @@
+"""Find-links: folders and pages."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from puffin_api._client.flat_index import FlatIndex
+from puffin_api._testing.fake_transport import FakeResponse, FakeTransport
+from puffin_api.errors import ServerError
+
+PAGE = "https://h/links.html"
+HTML = b"""<a href="foo-1.0-py3-none-any.whl#sha256=ab" data-requires-python="&gt;=3.8">x</a>
+<a href="Foo-2.0.tar.gz" data-yanked="bad">x</a> <a href="foo_bar-1.0.tar.gz">x</a> <a href="foo-1.exe">x</a>"""
+
+
+def rows(releases):
+    return [row for n in range(len(releases)) for row in releases.files(n)]
+
+
+def test_a_folder_lists_its_own_files_only(tmp_path):
+    for name in ("foo-1.0-py3-none-any.whl", "Foo-2.0.tar.gz", "foo_bar-3.0.tar.gz", "foo-4.0.exe"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "foo-9.0.tar.gz").touch()
+    flat = FlatIndex([tmp_path], transport=FakeTransport())
+
+    found = rows(flat.releases("foo"))
+
+    assert [row.filename for row in found] == ["foo-1.0-py3-none-any.whl", "Foo-2.0.tar.gz"]
+    assert found[0].url == (tmp_path / "foo-1.0-py3-none-any.whl").as_uri()
+    assert found[0].index == tmp_path.as_uri()
+    assert [row.version for row in rows(flat.releases("foo-bar"))] == ["3.0"]
+    assert flat.releases("other") is None
+
+
+@pytest.mark.parametrize("form", [str, os.fspath, lambda path: path.as_uri(), lambda path: path])
+def test_a_folder_may_be_written_in_many_ways(tmp_path, form):
+    (tmp_path / "foo-1.0.tar.gz").touch()
+
+    assert FlatIndex([form(tmp_path)], transport=FakeTransport()).releases("foo").versions == ["1.0"]
+
+
+def test_a_folder_that_is_not_there_lists_nothing(tmp_path):
+    assert FlatIndex([tmp_path / "none"], transport=FakeTransport()).releases("foo") is None
+
+
+def test_a_changed_folder_is_read_again(tmp_path):
+    (tmp_path / "foo-1.0.tar.gz").touch()
+    flat = FlatIndex([tmp_path], transport=FakeTransport())
+    assert flat.releases("foo").versions == ["1.0"]
+    before = flat.stamp()
+    (tmp_path / "foo-2.0.tar.gz").touch()
+    os.utime(tmp_path, ns=(1, 1))  # however coarse its clock
+
+    assert flat.stamp() != before
+    assert flat.releases("foo").versions == ["1.0", "2.0"]
+
+
+def test_a_page_on_disk(tmp_path):
+    (tmp_path / "links.html").write_bytes(HTML)
+    flat = FlatIndex([tmp_path / "links.html"], transport=FakeTransport())
+
+    assert rows(flat.releases("foo"))[0].url == f"{tmp_path.as_uri()}/foo-1.0-py3-none-any.whl"
+
+
+def test_a_page_keeps_what_it_says_of_its_files_and_is_read_once():
+    transport = FakeTransport({PAGE: HTML})
+    flat = FlatIndex([PAGE], transport=transport)
+    assert not flat.is_ready
+
+    first, second = rows(flat.releases("foo"))
+
+    assert first.url == "https://h/foo-1.0-py3-none-any.whl"
+    assert (first.hashes, first.requires_python) == (("sha256:ab",), ">=3.8")
+    assert (second.version, second.yanked) == ("2.0", "bad")
+    assert dict(flat.releases("foo").skipped).keys() == {"foo-1.exe"}
+    assert flat.releases("foo-bar") is not None
+    assert flat.is_ready
+    assert transport.count("links") == 1
+
+
+def test_links_are_relative_to_where_the_page_came_from():
+    transport = FakeTransport({PAGE: FakeResponse(HTML, url="https://other/x/y.html")})
+
+    assert rows(FlatIndex([PAGE], transport=transport).releases("foo"))[0].url.startswith("https://other/x/foo")
+
+
+def test_a_page_that_is_not_there_is_an_error_and_asked_for_again():
+    transport = FakeTransport({PAGE: [FakeResponse(status=404), FakeResponse(HTML)]})
+    flat = FlatIndex([PAGE], transport=transport)
+    with pytest.raises(ServerError):
+        flat.releases("foo")
+
+    assert flat.releases("foo") is not None
+
+
+def test_a_page_is_cached_revalidated_and_used_offline(make_registry, clock):
+    page = FakeResponse(HTML, headers={"etag": '"x"'})
+    transport = FakeTransport({PAGE: page})
+
+    def flat(**options):
+        return make_registry(transport=transport, find_links=[PAGE], **options).flat
+
+    assert flat().releases("foo") is not None
+    clock.now += 599
+    assert flat().releases("foo") is not None
+    assert len(transport.requests) == 1
+    clock.now += 2
+    transport.answers[PAGE] = FakeResponse(status=304)
+    assert flat().releases("foo") is not None
+    assert transport.requests[1][1]["If-None-Match"] == '"x"'
+    clock.now += 1e6
+    assert flat(offline=True).releases("foo") is not None
+    assert len(transport.requests) == 2
+
+
+def test_a_login_in_the_address_is_used_but_not_shown():
+    address = "https://u:secret@h/links.html"
+    transport = FakeTransport({address: FakeResponse(HTML, url="https://h/links.html")})
+    flat = FlatIndex([address], transport=transport)
+
+    assert "secret" not in rows(flat.releases("foo"))[0].index + "".join(flat.locations)

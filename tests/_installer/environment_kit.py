@@ -1,0 +1,149 @@
+"""A place to install into, a cache of wheels made for the test, and a disk that fails when told."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+from puffin_api._installer.journal import OS_FILES, Files
+from puffin_api._installer.site_packages import list_distributions
+from puffin_api._installer.transaction import commit
+from puffin_api._model.cached import CachedWheel
+from puffin_api._model.plan import Change
+from puffin_api._model.target import Target
+from puffin_api._testing.wheels import wheel_filename, write_wheel
+from puffin_api._wheel.unpack import unpack_wheel
+
+TARGET = Target.for_platform("3.12", "manylinux_2_28_x86_64")
+
+
+class Place:
+    """An environment without an interpreter, and the cache beside it."""
+
+    def __init__(self, tmp_path: Path, *, prefix: Path | None = None) -> None:
+        self.tmp_path = tmp_path
+        self.prefix = tmp_path / "env" if prefix is None else prefix
+        self.site = self.prefix / "lib/python3.12/site-packages"
+        self.bin = self.prefix / "bin"
+        self.executable = str(self.bin / "python")
+        self.site.mkdir(parents=True, exist_ok=True)
+        self.bin.mkdir(exist_ok=True)
+        self._archives = 0
+
+    @property
+    def scheme(self):
+        headers = self.prefix / "include/site/python3.12"
+        return {
+            "purelib": self.site,
+            "platlib": self.site,
+            "scripts": self.bin,
+            "data": self.prefix,
+            "headers": headers,
+        }
+
+    def wheel(self, name, version="1.0", **options) -> CachedWheel:
+        self._archives += 1
+        folder = self.tmp_path / f"cache/archive-v0/{self._archives}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        path = write_wheel(folder.parent, name, version, **options)
+        manifest = unpack_wheel(path, folder, filename=wheel_filename(name, version))
+        path.unlink()
+        return CachedWheel(archive=folder, manifest=manifest)
+
+    def change(self, *wheels, remove=(), **options):
+        """Install these wheels, over whatever is there, and remove these names, in one transaction."""
+        installed = self.installed()
+        changes = []
+        for wheel in wheels:
+            old = installed.get(wheel.name)
+            action = "install" if old is None else "upgrade"
+            version = None if old is None else old.version
+            changes.append(Change(action=action, name=wheel.name, old=version, new=wheel.version))
+        changes += [Change(action="remove", name=name, old="?", cause="asked") for name in remove]
+        options.setdefault("lock", nullcontext())
+        options.setdefault("executable", self.executable)
+        return commit(changes, {wheel.name: wheel for wheel in wheels}, self.scheme, **options)
+
+    def remove(self, *names, **options):
+        return self.change(remove=names, **options)
+
+    def installed(self):
+        return list_distributions([self.site])
+
+    def read(self, path):
+        return (self.site / path).read_text(encoding="utf-8")
+
+    def record(self, dist_info):
+        rows = [line.rsplit(",", 2) for line in self.read(f"{dist_info}/RECORD").splitlines()]
+        return {path: (digest, size) for path, digest, size in rows}
+
+    def tree(self):
+        return tree(self.prefix)
+
+
+def tree(top):
+    """Everything below a folder: kind, executable bit and content by relative path."""
+    found = {}
+    for folder, names, files in os.walk(top):
+        for name in (*names, *files):
+            path = os.path.join(folder, name)
+            key = os.path.relpath(path, top)
+            if os.path.islink(path):
+                found[key] = ("link", os.readlink(path))
+            elif os.path.isdir(path):
+                found[key] = ("folder",)
+            else:
+                content = Path(path).read_bytes()
+                found[key] = ("file", bool(os.stat(path).st_mode & 0o100), content)
+    return found
+
+
+class Crash(BaseException):
+    """The process is gone: nothing that it still wants to do is done."""
+
+
+def failing_files(number, error=None, *, torn=False):
+    """Return files whose operation of this number fails, and the list of operations that were done.
+
+    Args:
+        number: From 0; earlier operations are done.
+        error: The error of the one operation; None for a crash, after which nothing is done any more.
+        torn: Let the operation that crashes be done by half, where it has halves.
+    """
+    done = []
+    files = Files()
+
+    def wrap(name, call):
+        def operation(*arguments):
+            if len(done) > number and error is None:
+                raise Crash
+            done.append((name, *arguments))
+            if len(done) == number + 1:
+                if error is not None:
+                    raise OSError(error, os.strerror(error), arguments[0])
+                if torn:
+                    _do_half(name, arguments)
+                raise Crash
+            return call(*arguments)
+
+        return operation
+
+    for name in ("mkdir", "rename", "write", "write_atomic", "unlink", "rmdir", "remove_tree"):
+        setattr(files, name, wrap(name, getattr(OS_FILES, name)))
+    files.ways = {kind: wrap(kind, way) for kind, way in OS_FILES.ways.items()}
+    return files, done
+
+
+def _do_half(name, arguments):
+    if name == "write":
+        Path(arguments[0]).write_bytes(arguments[1][: len(arguments[1]) // 2])
+    elif name == "remove_tree" and os.path.isdir(arguments[0]):
+        for folder, _, names in os.walk(arguments[0], topdown=False):
+            for file in names[: max(1, len(names) // 2)]:
+                os.unlink(os.path.join(folder, file))
+            return
+
+
+FAILURES = (errno.EIO, errno.ENOSPC, errno.EACCES)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from puffin_api._installer.journal import JOURNAL, MARK
+from puffin_api._installer.recovery import find_interrupted, recover
+from puffin_api.errors import PuffinError, RollbackFailed
+from tests._installer.environment_kit import FAILURES, Crash, Place, failing_files
+
+OLD = {"ns/shared.py": "1", "ns/old.py": "o", "pkg/__init__.py": "1", "pkg/gone.py": ""}
+NEW = {"ns/shared.py": "2", "ns/new.py": "n", "pkg/__init__.py": "2", "pkg/sub/more.py": "m"}
+
+
+class Scenario:
+    """A small upgrade with everything in it: namespace, script, data, a stray file, a removal."""
+
+    def __init__(self, tmp_path):
+        self.place = place = Place(tmp_path)
+        scripts = {"console_scripts": {"run": "pkg:main"}}
+        place.change(
+            place.wheel("pkg", "1", files=OLD, entry_points=scripts, data={"data/share/pkg/x": "1"}),
+            place.wheel("other", files={"ns/other.py": "", "other.pth": ""}),
+            place.wheel("bye", files={"bye/__init__.py": ""}, data={"data/etc/bye": "b"}),
+        )
+        (place.site / "stray.py").write_text("stray")
+        (place.bin / "tool").write_text("stray")
+        scripts["console_scripts"]["tool"] = "pkg:tool"
+        self.wheels = [
+            place.wheel("pkg", "2", files=NEW, entry_points=scripts, data={"data/share/pkg/y": "2", "headers/p.h": ""}),
+            place.wheel("fresh", files={"fresh/__init__.py": "", "stray.py": "mine"}),
+        ]
+        self.old = place.tree()
+
+    def run(self, **options):
+        return self.place.change(*self.wheels, remove=["bye"], **options)
+
+
+def count_operations(tmp_path):
+    scenario = Scenario(tmp_path / "count")
+    files, done = failing_files(10_000)
+    scenario.run(files=files)
+    assert find_interrupted(scenario.place.site) == []
+    return len(done), scenario.place.tree()
+
+
+def rebased(tree, old, new):
+    """A tree with the place it was made in replaced: scripts name their interpreter by its path."""
+    old, new = str(old).encode(), str(new).encode()
+    return {
+        key: (*value[:-1], value[-1].replace(old, new)) if value[0] == "file" and key.startswith("bin") else value
+        for key, value in tree.items()
+        if not key.endswith("RECORD")  # the digests of these scripts
+    }
+
+
+def test_a_failure_of_any_operation_leaves_the_old_or_the_new_environment(tmp_path):
+    total, new = count_operations(tmp_path)
+    outcomes = set()
+    assert total > 40
+    for number in range(total):
+        home = tmp_path / str(number)
+        scenario = Scenario(home)
+        files, _ = failing_files(number, FAILURES[number % len(FAILURES)])
+        try:
+            scenario.run(files=files)
+        except PuffinError as error:
+            outcomes.add(error.state)
+            assert scenario.place.tree() == scenario.old, number
+        else:
+            outcomes.add("committed")
+            recover([scenario.place.site])
+            assert rebased(scenario.place.tree(), home, tmp_path / "count") == rebased(new, "", "")
+
+    assert outcomes == {"untouched", "rolled-back", "committed"}
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_crash_at_any_operation_is_undone_or_finished_by_recover(tmp_path, torn):
+    total, new = count_operations(tmp_path)
+    outcomes = set()
+    for number in range(total):
+        home = tmp_path / str(number)
+        scenario = Scenario(home)
+        files, done = failing_files(number, torn=torn)
+        with pytest.raises(Crash):
+            scenario.run(files=files)
+        assert len(done) == number + 1
+
+        report = recover([scenario.place.site])
+
+        outcome = report.transactions[0].outcome if report else "nothing"
+        outcomes.add(outcome)
+        # The two last operations of all are the removal of the mark and of the folder.
+        if outcome == "finished" or number >= total - 3:
+            assert rebased(scenario.place.tree(), home, tmp_path / "count") == rebased(new, "", ""), number
+        else:
+            assert scenario.place.tree() == scenario.old, number
+        assert recover([scenario.place.site]) is None
+    assert outcomes >= {"discarded", "rolled-back", "finished"}
+
+
+def test_recovering_may_itself_be_interrupted(tmp_path):
+    total, _ = count_operations(tmp_path)
+    number = total - 12  # late in the commit
+    rounds = 0
+    for again in range(60):
+        scenario = Scenario(tmp_path / str(again))
+        with pytest.raises(Crash):
+            scenario.run(files=failing_files(number)[0])
+        try:
+            recover([scenario.place.site], files=failing_files(again)[0])
+        except Crash:
+            rounds += 1
+        recover([scenario.place.site])
+
+        assert scenario.place.tree() == scenario.old
+    assert rounds > 10
+
+
+def test_the_next_change_recovers_first(tmp_path):
+    scenario = Scenario(tmp_path)
+    with pytest.raises(Crash):
+        scenario.run(files=failing_files(count_operations(tmp_path)[0] - 12)[0])
+    assert [problem.code for problem in scenario.place.installed().problems][0] == "interrupted-transaction"
+
+    result = scenario.run()
+
+    assert "recovered" in [notice.code for notice in result.notices]
+    assert scenario.place.installed().get("pkg").version == "2"
+    assert find_interrupted(scenario.place.site) == []
+
+
+def test_there_is_nothing_to_recover_in_a_healthy_environment(tmp_path):
+    assert recover([tmp_path, tmp_path / "missing"]) is None
+
+
+def test_a_journal_that_cannot_be_read_is_left_alone(tmp_path):
+    folder = tmp_path / ".puffin-abc"
+    folder.mkdir()
+    (folder / JOURNAL).write_text("{")
+
+    with pytest.raises(RollbackFailed) as caught:
+        recover([tmp_path])
+
+    assert caught.value.state == "needs-recovery"
+    assert (folder / JOURNAL).exists()
+
+
+def test_a_committed_transaction_is_only_cleaned_up(tmp_path):
+    folder = tmp_path / ".puffin-abc"
+    folder.mkdir()
+    (folder / MARK).write_text("")
+    (folder / ".puffin-old-1").mkdir()
+
+    report = recover([tmp_path])
+
+    assert report.to_dict() == {
+        "schema": 1,
+        "transactions": [{"transaction": "abc", "outcome": "finished"}],
+    }
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_on_another_volume_gets_a_folder_of_its_own(tmp_path):
+    place = Place(tmp_path)
+    scripts = {"console_scripts": {"run": "a:main"}}
+    wheels = {version: place.wheel("a", version, entry_points=scripts) for version in ("1", "2")}
+
+    def split(number):
+        """Files that fail from an operation on, with the scripts on a volume of their own."""
+        files, done = failing_files(number)
+        volume = files.volume
+        files.volume = lambda path: volume(path) + str(path).endswith("bin")
+        return files, done
+
+    place.change(wheels["1"], files=split(10_000)[0])
+    before = place.tree()
+    files, done = split(10_000)
+    place.change(wheels["2"], files=files)
+    assert any(name == "mkdir" and path.endswith(".part") for name, path, *_ in done)
+    assert os.listdir(place.bin) == ["run"]
+    for number in range(len(done)):
+        place.change(wheels["1"])
+        assert place.tree() == before
+        with pytest.raises(Crash):
+            place.change(wheels["2"], files=split(number)[0])
+        recover([place.site])
+        assert os.listdir(place.bin) == ["run"], number
+        assert find_interrupted(place.site) == []
+
+
+def test_an_error_while_cleaning_up_does_not_undo_the_change(tmp_path):
+    place = Place(tmp_path)
+    place.change(place.wheel("a", "1"))
+    files, _ = failing_files(10_000)
+
+    def refuse(path):
+        raise OSError(errno.EACCES, "no", path)
+
+    files.remove_tree = refuse
+
+    result = place.change(place.wheel("a", "2"), files=files)
+
+    assert [notice.code for notice in result.notices] == ["trash-left"]
+    assert place.installed().get("a").version == "2"
+    assert recover([place.site]).transactions[0].outcome in {"finished", "discarded"}
