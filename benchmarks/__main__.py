@@ -174,6 +174,8 @@ class Bench:
         pins: Path,
     ) -> None:
         theirs = python_of(interpreter.create_venv(self.fresh("venv")))
+        # Otherwise uv would be charged for asking each new interpreter what it is.
+        self.uv("pip", "list", "-q", "-p", theirs, cache=uv_cache)
         ours = interpreter.create_venv(self.fresh("venv"))
         installer = Installer(ours, client)
         self.pair(
@@ -196,7 +198,7 @@ class Bench:
             lambda: timed(lambda: installer.uninstall(names))[0],
         )
         for python in (theirs, python_of(ours)):
-            shutil.rmtree(python.parent.parent)
+            shutil.rmtree(python.parent.parent, ignore_errors=True)  # trash may still be emptied
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -361,22 +361,24 @@ class Pump:
         self.deliver()
 
     def _await(self, task: Task[T]) -> None:
-        wake = lambda: self._inbox.put(None)  # noqa: E731  # a thunk, used twice below
+        # A silent pump may serve several threads at once: each has to get its own wake-up.
+        inbox: queue.SimpleQueue[object] = queue.SimpleQueue() if self.silent else self._inbox
+        wake = lambda: inbox.put(None)  # noqa: E731  # a thunk, used twice below
         task.on_done(wake)
         release = self._cancel.on_cancel(wake) if self._cancel is not None else None
         try:
             while not task.done:
                 self.check()
-                self._hand_over(self._next_event())
+                self._hand_over(self._next_event(inbox))
         finally:
             if release is not None:
                 release()
         self.deliver()
 
-    def _next_event(self) -> object:
+    def _next_event(self, inbox: queue.SimpleQueue[object]) -> object:
         limit = self._cancel.remaining() if self._cancel is not None else None
         try:
-            return self._inbox.get(timeout=_POLL_SECONDS if limit is None else min(limit, _POLL_SECONDS))
+            return inbox.get(timeout=_POLL_SECONDS if limit is None else min(limit, _POLL_SECONDS))
         except queue.Empty:
             return None
 

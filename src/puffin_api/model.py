@@ -30,7 +30,7 @@ from puffin_api._model.events import (
 )
 from puffin_api._model.file import DistFile
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
-from puffin_api._model.manifest import Manifest
+from puffin_api._model.requirement_manifest import Manifest
 from puffin_api._model.metadata import CoreMetadata
 from puffin_api._model.options import (
     Allow,

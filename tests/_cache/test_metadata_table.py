@@ -82,7 +82,7 @@ def test_equal_requirements_are_one_object_and_one_line():
         table.add(file(f"foo-{n}.whl"), metadata(*TEXTS))
     table.flush()
 
-    assert shelf.data.count(b"click>=8.1.3") == 2, "once as text and once cut up"
+    assert shelf.data.count(b"click>=8.1.3") == 1
     again = shelf.table()
     first, second = again.get(file("foo-1.whl")), again.get(file("foo-2.whl"))
     assert all(a is b for a, b in zip(first.requires, second.requires, strict=True))

@@ -10,7 +10,11 @@ from puffin_api._model.options import Index
 
 def test_the_longest_prefix_counts_and_the_origin_otherwise():
     credentials = Credentials.of(
-        [Index("https://h/a/simple/", credentials=("a", "1")), "https://b:2@h/b/simple/", Index("https://free/")]
+        [
+            Index("https://h/a/simple/", credentials=("a", "1")),
+            "https://b:2@h/b/simple/",
+            Index("https://free/"),
+        ]
     )
 
     assert credentials.given("https://h/a/simple/flask/") == ("a", "1")
@@ -37,7 +41,11 @@ def test_a_login_in_a_url_is_decoded():
         ('machine h login u password "p w"', "https://h", ("u", "p w")),
         ("machine h login u password p#1", "https://h", ("u", "p#1")),
         ("machine h login u password p\nmachine h login v password q", "https://h", ("u", "p")),
-        ("macdef init\nmachine h login no password no\n\nmachine h login u password p", "https://h", ("u", "p")),
+        (
+            "macdef init\nmachine h login no password no\n\nmachine h login u password p",
+            "https://h",
+            ("u", "p"),
+        ),
         ("machine other login u password p", "https://h", None),
         ("default login d password e", "https://h", ("d", "e")),
         ("machine h login u", "https://h", ("u", "")),

@@ -12,7 +12,8 @@ from puffin_api.errors import ServerError
 
 PAGE = "https://h/links.html"
 HTML = b"""<a href="foo-1.0-py3-none-any.whl#sha256=ab" data-requires-python="&gt;=3.8">x</a>
-<a href="Foo-2.0.tar.gz" data-yanked="bad">x</a> <a href="foo_bar-1.0.tar.gz">x</a> <a href="foo-1.exe">x</a>"""
+<a href="Foo-2.0.tar.gz" data-yanked="bad">x</a> <a href="foo_bar-1.0.tar.gz">x</a>
+<a href="foo-1.exe">x</a>"""
 
 
 def rows(releases):
@@ -75,7 +76,7 @@ def test_a_page_keeps_what_it_says_of_its_files_and_is_read_once():
     assert first.url == "https://h/foo-1.0-py3-none-any.whl"
     assert (first.hashes, first.requires_python) == (("sha256:ab",), ">=3.8")
     assert (second.version, second.yanked) == ("2.0", "bad")
-    assert dict(flat.releases("foo").skipped).keys() == {"foo-1.exe"}
+    assert "neither a wheel" in flat.releases("foo").skipped["foo-1.exe"]
     assert flat.releases("foo-bar") is not None
     assert flat.is_ready
     assert transport.count("links") == 1
@@ -84,7 +85,9 @@ def test_a_page_keeps_what_it_says_of_its_files_and_is_read_once():
 def test_links_are_relative_to_where_the_page_came_from():
     transport = FakeTransport({PAGE: FakeResponse(HTML, url="https://other/x/y.html")})
 
-    assert rows(FlatIndex([PAGE], transport=transport).releases("foo"))[0].url.startswith("https://other/x/foo")
+    assert rows(FlatIndex([PAGE], transport=transport).releases("foo"))[0].url.startswith(
+        "https://other/x/foo"
+    )
 
 
 def test_a_page_that_is_not_there_is_an_error_and_asked_for_again():

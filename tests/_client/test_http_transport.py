@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from puffin_api._client.auth import Credentials
 from puffin_api._client.retry import Retries, pause
 from puffin_api._client.transport import MOST_REDIRECTS
 from puffin_api._model.cancel import CancelToken
-from puffin_api._model.options import Index, RetryPolicy, Timeouts
+from puffin_api._model.options import Index, RetryPolicy, Timeouts, Tls
 from puffin_api.errors import (
     AuthenticationRequired,
     Cancelled,
@@ -22,6 +24,7 @@ from puffin_api.errors import (
     RateLimited,
     ServerError,
     TimedOut,
+    TlsVerificationFailed,
 )
 
 
@@ -74,7 +77,8 @@ def test_not_found_is_an_answer(serve, make_transport, status):
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, AuthenticationRequired), (403, Forbidden), (400, ServerError), (501, ServerError)]
+    ("status", "error"),
+    [(401, AuthenticationRequired), (403, Forbidden), (400, ServerError), (501, ServerError)],
 )
 def test_a_status_of_no_use_is_a_typed_error_and_not_repeated(serve, make_transport, status, error):
     server = serve()
@@ -322,6 +326,114 @@ def test_plain_requests_go_through_the_proxy_whole_and_with_its_login(make_trans
 
     assert get(transport, "http://elsewhere.invalid/x")[1] == b"through"
     assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
+
+
+# -- TLS
+
+IDENTITY = Path(__file__).with_name("loopback_identity.pem")
+
+
+@pytest.fixture
+def secure(serve):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(IDENTITY)
+    server = serve(tls=context)
+    server.page("/x", "hello" * 50_000)
+    return server
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure, make_transport, clock):
+    with pytest.raises(TlsVerificationFailed) as caught:
+        get(make_transport(), f"{secure.origin}/x")
+
+    assert caught.value.host == secure.origin.removeprefix("https://")
+    assert "self-signed" in str(caught.value)
+    assert not caught.value.retryable
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    "tls",
+    [
+        Tls(ca_bundle=IDENTITY),
+        Tls(insecure_hosts=("127.0.0.1",)),
+        Tls(ca_bundle=IDENTITY, client_certificate=IDENTITY),
+    ],
+)
+def test_a_bundle_or_an_insecure_host_is_the_callers_choice(secure, make_transport, tls):
+    transport = make_transport(tls=tls)
+    for _ in range(2):
+        assert len(get(transport, f"{secure.origin}/x")[1]) == 250_000
+
+
+def test_an_insecure_host_may_be_named_with_its_port(secure, make_transport):
+    place = secure.origin.removeprefix("https://")
+    assert get(make_transport(tls=Tls(insecure_hosts=(place,))), f"{secure.origin}/x")[1]
+    with pytest.raises(TlsVerificationFailed):
+        get(make_transport(tls=Tls(insecure_hosts=("127.0.0.1:1",))), f"{secure.origin}/x")
+
+
+def test_a_bundle_that_cannot_be_read_is_told(secure, make_transport, tmp_path):
+    with pytest.raises(TlsVerificationFailed, match="cannot be read"):
+        get(make_transport(tls=Tls(ca_bundle=tmp_path / "none.pem")), f"{secure.origin}/x")
+
+
+def test_tls_to_a_server_that_speaks_none_is_a_failed_connection(serve, make_transport):
+    server = serve()
+    with pytest.raises(ConnectFailed):
+        get(make_transport(), server.origin.replace("http:", "https:"))
+
+
+def test_tls_goes_through_the_proxy_in_a_tunnel(serve, secure, make_transport):
+    proxy = serve()
+    address = proxy.origin.replace("://", "://me:pw@")
+    transport = make_transport(proxy=address, tls=Tls(ca_bundle=IDENTITY))
+
+    assert len(get(transport, f"{secure.origin}/x")[1]) == 250_000
+    (asked,) = proxy.requests
+    assert asked.path == secure.origin.removeprefix("https://")
+    assert asked.headers["proxy-authorization"].startswith("Basic ")
+    assert "proxy-authorization" not in secure.requests[0].headers
+
+
+def test_a_tunnel_that_is_refused_is_the_proxys_failure(serve, secure, make_transport, clock):
+    proxy = serve()
+    proxy.fail("", times=9, status=407)
+    with pytest.raises(ProxyFailed, match="407"):
+        get(make_transport(proxy=proxy.origin, tls=Tls(ca_bundle=IDENTITY)), f"{secure.origin}/x")
+
+    assert clock.slept == []
+
+
+def test_a_cancel_wakes_a_blocked_read_over_tls(secure, make_transport):
+    secure.fail("/x", stall=True)
+    transport = make_transport(tls=Tls(ca_bundle=IDENTITY), timeouts=Timeouts(connect=60, idle=60))
+    token = CancelToken()
+    asked = threading.Thread(target=lambda: (_until(lambda: secure.count() == 1), token.cancel()))
+    asked.start()
+    with pytest.raises(Cancelled):
+        get(transport, f"{secure.origin}/x", cancel=token)
+    asked.join(10)
+
+
+def test_a_cancel_wakes_a_handshake(make_transport):
+    """The server takes the connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        transport = make_transport(timeouts=Timeouts(connect=60, idle=60))
+        token = CancelToken()
+
+        def cancel():
+            accepted.append(mute.accept()[0])
+            accepted[0].recv(1)  # the client's hello: it is waiting for ours
+            token.cancel()
+
+        accepted = []
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        with pytest.raises(Cancelled):
+            get(transport, f"https://127.0.0.1:{mute.getsockname()[1]}/x", cancel=token)
+        thread.join(10)
+        accepted[0].close()
 
 
 # -- waking

@@ -20,7 +20,8 @@ from puffin_api._testing.wheels import make_wheel
 from puffin_api.errors import Forbidden, HashMismatch, MetadataInvalid, OfflineMiss, UnsafeArchive
 
 NAME = "foo-1.0-py3-none-any.whl"
-LARGE = {f"foo/{n}.bin": hashlib.sha256(b"%d" % n).digest() * 64 for n in range(100)}
+# Nothing that compresses away.
+LARGE = {f"foo/{n}.bin": hashlib.shake_128(b"%d" % n).digest(4096) for n in range(100)}
 
 
 def row(server, name=NAME, **more):

@@ -7,7 +7,8 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from puffin_api._installer.journal import OS_FILES, Files
+from puffin_api._fs import unique_name
+from puffin_api._installer.journal import OS_FILES, PREFIX, Files
 from puffin_api._installer.site_packages import list_distributions
 from puffin_api._installer.transaction import commit
 from puffin_api._model.cached import CachedWheel
@@ -20,17 +21,20 @@ TARGET = Target.for_platform("3.12", "manylinux_2_28_x86_64")
 
 
 class Place:
-    """An environment without an interpreter, and the cache beside it."""
+    """An environment, with or without an interpreter, and a cache beside it."""
 
     def __init__(self, tmp_path: Path, *, prefix: Path | None = None) -> None:
         self.tmp_path = tmp_path
         self.prefix = tmp_path / "env" if prefix is None else prefix
-        self.site = self.prefix / "lib/python3.12/site-packages"
+        found = [
+            *self.prefix.glob("lib/python3.*/site-packages"),
+            self.prefix / "lib/python3.12/site-packages",
+        ]
+        self.site = found[0]
         self.bin = self.prefix / "bin"
         self.executable = str(self.bin / "python")
         self.site.mkdir(parents=True, exist_ok=True)
         self.bin.mkdir(exist_ok=True)
-        self._archives = 0
 
     @property
     def scheme(self):
@@ -44,8 +48,7 @@ class Place:
         }
 
     def wheel(self, name, version="1.0", **options) -> CachedWheel:
-        self._archives += 1
-        folder = self.tmp_path / f"cache/archive-v0/{self._archives}"
+        folder = self.tmp_path / f"cache/archive-v0/{unique_name()}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         path = write_wheel(folder.parent, name, version, **options)
         manifest = unpack_wheel(path, folder, filename=wheel_filename(name, version))
@@ -140,10 +143,9 @@ def _do_half(name, arguments):
     if name == "write":
         Path(arguments[0]).write_bytes(arguments[1][: len(arguments[1]) // 2])
     elif name == "remove_tree" and os.path.isdir(arguments[0]):
-        for folder, _, names in os.walk(arguments[0], topdown=False):
-            for file in names[: max(1, len(names) // 2)]:
-                os.unlink(os.path.join(folder, file))
-            return
+        for entry in os.listdir(arguments[0]):
+            if not entry.startswith(PREFIX):  # leaves what the installer keeps of its own, to confuse it
+                OS_FILES.remove_tree(os.path.join(arguments[0], entry))
 
 
 FAILURES = (errno.EIO, errno.ENOSPC, errno.EACCES)

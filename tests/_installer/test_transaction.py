@@ -102,7 +102,11 @@ def test_scripts_and_data_files_go_to_their_schemes(place):
 def test_uninstalling_leaves_nothing_behind(place):
     before = place.tree()
     place.change(
-        place.wheel("a", data={"data/share/a/x.txt": "x", "headers/a.h": "h"}, entry_points={"console_scripts": {"a": "a:f"}}),
+        place.wheel(
+            "a",
+            data={"data/share/a/x.txt": "x", "headers/a.h": "h"},
+            entry_points={"console_scripts": {"a": "a:f"}},
+        ),
         place.wheel("b", files={"b.py": "", "ns/b/x.py": ""}),
     )
     (place.site / "a/__pycache__").mkdir()
@@ -123,7 +127,9 @@ def test_uninstalling_leaves_nothing_behind(place):
 
 def test_the_cache_is_never_written_through_a_hard_link(place):
     wheel = place.wheel("a", data={"scripts/tool": "#!python\n"}, files={"a/__init__.py": "x"})
-    archive = {path: (path.stat().st_mode, path.read_bytes()) for path in wheel.archive.rglob("*") if path.is_file()}
+    archive = {
+        path: (path.stat().st_mode, path.read_bytes()) for path in wheel.archive.rglob("*") if path.is_file()
+    }
 
     place.change(wheel, linker=Linker(LinkMode.HARDLINK))
 
@@ -146,7 +152,9 @@ def test_an_upgrade_replaces_old_files_and_keeps_what_is_not_owned(place):
 
 
 def test_a_namespace_package_is_shared(place):
-    place.change(place.wheel("a", files={"ns/a/__init__.py": "a"}), place.wheel("b", files={"ns/b/__init__.py": "b"}))
+    place.change(
+        place.wheel("a", files={"ns/a/__init__.py": "a"}), place.wheel("b", files={"ns/b/__init__.py": "b"})
+    )
     place.change(place.wheel("c", files={"ns/c/__init__.py": "c"}))
     assert sorted(os.listdir(place.site / "ns")) == ["a", "b", "c"]
 
@@ -157,7 +165,9 @@ def test_a_namespace_package_is_shared(place):
 
 def test_a_file_that_two_distributions_own_stays_with_the_other_one(place):
     same = {"ns/__init__.py": "same"}
-    place.change(place.wheel("a", files={**same, "ns/a.py": ""}), place.wheel("b", files={**same, "ns/b.py": ""}))
+    place.change(
+        place.wheel("a", files={**same, "ns/a.py": ""}), place.wheel("b", files={**same, "ns/b.py": ""})
+    )
     place.change(place.wheel("c", files={**same, "ns/c.py": ""}))
 
     place.remove("a")
@@ -347,7 +357,7 @@ def test_cancelling_in_the_middle_of_the_commit_rolls_back(place):
     place.change(place.wheel("a", "1"))
     before = place.tree()
     token = CancelToken()
-    files, done = failing_files(10_000)
+    files, _ = failing_files(10_000)
     rename = files.rename
 
     def cancel_soon(old, new):

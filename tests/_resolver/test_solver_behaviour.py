@@ -9,7 +9,7 @@ from puffin_api._api.resolver import Resolver
 from puffin_api._model.events import Backtracked, Event
 from puffin_api._model.options import Pin, PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.target import Target
-from puffin_api._testing.releases import FakeReleaseSource
+from puffin_api._testing.fake_releases import FakeReleaseSource
 
 TARGET = Target.for_platform("3.12")
 

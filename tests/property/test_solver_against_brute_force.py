@@ -13,7 +13,7 @@ from puffin_api import errors
 from puffin_api._api.resolver import Resolver
 from puffin_api._model.options import ResolutionMode
 from puffin_api._model.target import Target
-from puffin_api._testing.releases import FakeReleaseSource
+from puffin_api._testing.fake_releases import FakeReleaseSource
 
 TARGET = Target.for_platform("3.12")
 Universe = dict[str, dict[int, list[str]]]

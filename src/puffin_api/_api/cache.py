@@ -9,7 +9,7 @@ from pathlib import Path
 
 from puffin_api._cache import prune as pruning
 from puffin_api._cache.archive_store import ArchiveStore
-from puffin_api._cache.layout import CacheLayout
+from puffin_api._cache.layout import CacheLayout, user_cache_folder
 from puffin_api._cache.locks import FileLocks
 from puffin_api._cache.store import EntryStore
 from puffin_api._fs import choose_directory_link, detect_link_support, remove_tree
@@ -63,9 +63,7 @@ class Cache:
     @classmethod
     def user(cls) -> Cache:
         """Return the cache of the user in the place that the platform has for caches."""
-        import platformdirs
-
-        return cls(platformdirs.user_cache_path("puffin-api"))
+        return cls(user_cache_folder())
 
     @classmethod
     @contextlib.contextmanager

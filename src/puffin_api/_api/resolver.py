@@ -14,7 +14,8 @@ from puffin_api._resolver.dependencies import Amendments, holds
 from puffin_api._resolver.explain import failure
 from puffin_api._resolver.problem import Problem
 from puffin_api._resolver.result import resolution_of
-from puffin_api._resolver.solve import Solver, Unsolvable
+from puffin_api._resolver.propagation import Unsolvable
+from puffin_api._resolver.solve import Solver
 from puffin_api.errors import ProtectedPackage, RequirementInvalid
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
-    from puffin_api._model.manifest import Manifest
+    from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.options import Pin
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.resolution import Resolution
@@ -234,7 +235,7 @@ def _row(item: Req) -> RequirementRow:
 
 
 def _roots(requirements: Iterable[Req] | Manifest, target: Target) -> tuple[RequirementRow, ...]:
-    from puffin_api._model.manifest import Manifest
+    from puffin_api._model.requirement_manifest import Manifest
 
     if isinstance(requirements, str):
         raise TypeError("requirements are a list: put the text in brackets")

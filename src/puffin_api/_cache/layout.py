@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import os
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import attrs
 
 from puffin_api._cache.keys import digest, repository_key, url_key
 from puffin_api._fs import write_atomic
+from puffin_api._model.options import Index
 from puffin_api._urls import repository, split_fragment
 from puffin_api.errors import CacheUnavailable
 
@@ -44,9 +46,17 @@ class Bucket(enum.Enum):
     """What interpreters said of themselves."""
 
 
+def user_cache_folder() -> Path:
+    """Return the place that the platform has for this user's caches."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("puffin-api")
+
+
+@functools.lru_cache(maxsize=64)
 def index_kind(url: str) -> str:
     """Return the folder for what comes from this index; for PyPI itself it is `PYPI`."""
-    return f"index/{url_key(url)}"
+    return PYPI if url_key(url) == url_key(Index.pypi().url) else f"index/{url_key(url)}"
 
 
 def url_kind(url: str) -> str:

@@ -169,9 +169,10 @@ class LazySkipped(Mapping[str, str]):
         self._known: dict[str, str] | None = None
 
     def _all(self) -> dict[str, str]:
-        if self._known is None:
-            self._known = json.loads(self._text)
-        return self._known
+        known = self._known
+        if known is None:
+            known = self._known = dict(json.loads(self._text))
+        return known
 
     def __getitem__(self, key: str) -> str:
         return self._all()[key]

@@ -128,13 +128,13 @@ class _Wakeable(HTTPConnectionPool):
 class PlainPool(_Wakeable):
     """Connections to one origin over TCP."""
 
-    ConnectionCls = _PlainConnection
+    ConnectionCls = _PlainConnection  # pyright: ignore[reportAssignmentType]  # as urllib3 itself does it
 
 
 class TlsPool(_Wakeable, HTTPSConnectionPool):
     """Connections to one origin over TLS."""
 
-    ConnectionCls = _TlsConnection
+    ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]  # as urllib3 itself does it
 
     def _validate_conn(self, conn: BaseHTTPConnection) -> None:
         # Without the warning about hosts that are not verified: the caller has named them as such.

@@ -140,9 +140,7 @@ class FlatIndex:
                 return stored[0], stored[1].renewed(response.headers, now), stored[2]
             if response.status != 200:
                 shown = redact(response.url)
-                raise ServerError(
-                    f"{shown} answered {response.status}", url=shown, status=response.status
-                )
+                raise ServerError(f"{shown} answered {response.status}", url=shown, status=response.status)
             return response.url, Policy.of(response.headers, now), read_body(response)
 
         final, policy, body = exchange(

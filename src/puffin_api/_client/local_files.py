@@ -121,8 +121,6 @@ def _span(text: str, size: int) -> tuple[int, int] | None:
     return int(match[1]), min(size - 1, int(match[2] or size - 1))
 
 
-def _plain(
-    url: str, status: int, data: bytes = b"", headers: dict[str, str] | None = None
-) -> LocalResponse:
+def _plain(url: str, status: int, data: bytes = b"", headers: dict[str, str] | None = None) -> LocalResponse:
     fields = {**(headers or {}), "content-length": str(len(data))}
     return LocalResponse(url, status, fields, io.BytesIO(data), len(data))

@@ -114,9 +114,7 @@ class Registry:
         self._strategy = strategy
         self._refresh = refresh or Refresh.none()
         self._pins = pins or {}
-        self._tables = (
-            None if layout is None else ProjectTables(layout, layers=layers, read_only=read_only)
-        )
+        self._tables = None if layout is None else ProjectTables(layout, layers=layers, read_only=read_only)
         retries = retries or Retries()
         self._indexes: list[SimpleIndex | _SourceIndex] = []
         for number, index in enumerate(indexes):
@@ -226,9 +224,7 @@ class Registry:
             skipped=dict(releases.skipped),
         )
 
-    def _look_up(
-        self, name: str, stamp: tuple[int, ...], *, online: bool, pump: Pump
-    ) -> Entry | None:
+    def _look_up(self, name: str, stamp: tuple[int, ...], *, online: bool, pump: Pump) -> Entry | None:
         """Ask one index after the other as the strategy says; None where that takes the network."""
         if not online and not self.flat.is_ready:
             return None

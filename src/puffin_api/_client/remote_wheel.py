@@ -234,9 +234,7 @@ class _RemoteFile:
         return (206 if len(data) == last - first + 1 else 200), data
 
 
-def read_wheel_metadata(
-    read: Callable[[int, int], bytes], size: int, tail: bytes, file: FileRow
-) -> bytes:
+def read_wheel_metadata(read: Callable[[int, int], bytes], size: int, tail: bytes, file: FileRow) -> bytes:
     """Find the METADATA in a wheel of which any part can be read.
 
     Args:

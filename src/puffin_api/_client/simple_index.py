@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from puffin_api._model.releases import Releases
     from puffin_api.protocols import Response, Transport
 
-ACCEPT = (
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-)
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 _ABSENT = "absent"
 """Status of a project that the index does not know; never that of a real one (PEP 792)."""
 

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from urllib.parse import urljoin
 
-from urllib3 import ProxyManager
+from urllib3 import HTTPConnectionPool, ProxyManager
 from urllib3 import exceptions as failures
 from urllib3.util import Timeout, make_headers, parse_url
 
@@ -24,10 +24,10 @@ from puffin_api.errors import Cancelled, ServerError, TimedOut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+    from urllib3 import BaseHTTPResponse
 
     from puffin_api._client.auth import Login
     from puffin_api._model.cancel import CancelToken
@@ -100,7 +100,7 @@ class Urllib3Transport:
     @contextmanager
     def _opened(
         self, url: str, headers: Mapping[str, str], cancel: CancelToken | None
-    ) -> Iterator[Response]:
+    ) -> Generator[Response]:
         request = _Request(url, {**self._headers, **headers}, cancel, self._timeouts.total)
         with self._lock:
             self._live.add(request.exchange)
@@ -242,7 +242,7 @@ class Urllib3Transport:
             ssl_context=self._trust.context(host, port) if scheme == "https" else None,
             maxsize=self._connections,
         )
-        manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+        manager.pool_classes_by_scheme = dict[str, type[HTTPConnectionPool]](http=PlainPool, https=TlsPool)
         return manager.connection_from_host(host, port, scheme)
 
 

@@ -9,7 +9,7 @@ from puffin_api._model.resolution import DependencyPath, Edge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from puffin_api._model.installed import InstalledDistribution, InstalledSet
     from puffin_api._model.requirement import RequirementRow
@@ -102,19 +102,12 @@ class InstalledGraph:
 
     def orphans_without(self, names: Iterable[str]) -> list[str]:
         """Return what nobody asked for and nothing will require once these are gone."""
+        going = frozenset(names)
         edges = self._edges()
-        going = set(names)
-        while True:
-            below = {row.name for name in going for row in edges.get(name, ())} - going
-            needed = {row.name for name, rows in edges.items() if name not in going for row in rows}
-            free = {
-                name
-                for name in below - needed
-                if (dist := self._installed.get(name)) is not None and not dist.requested
-            }
-            if not free:
-                return sorted(going - set(names))
-            going |= free
+        below = _reachable(going, edges, frozenset()) - going
+        free = {name for name in below if (dist := self._installed.get(name)) and not dist.requested}
+        needed = _reachable(edges.keys() - going - free, edges, going)
+        return sorted(free - needed)
 
     def _edges(self) -> dict[str, list[RequirementRow]]:
         return {
@@ -171,6 +164,20 @@ class InstalledGraph:
                 known = False
             self._holds[marker, extra] = known
         return known
+
+
+def _reachable(
+    names: Iterable[str], edges: Mapping[str, Sequence[RequirementRow]], without: Container[str]
+) -> set[str]:
+    """Return these names and all that they require, directly or not, with some left out."""
+    seen: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name not in seen and name not in without:
+            seen.add(name)
+            pending += [row.name for row in edges.get(name, ())]
+    return seen
 
 
 def _pin(dist: InstalledDistribution | None) -> str:

@@ -128,17 +128,20 @@ def look(roots: Iterable[Path | str]) -> Listing:
             listing.problems.append(BrokenMetadata(name=os.path.basename(root), location=root, reason=reason))
             continue
         with entries:
-            for entry in entries:
+            for entry in sorted(entries, key=_entry_name):
                 names.add(entry.name)
                 if entry.name.endswith(_SUFFIXES):
                     _take(entry, listing, marks)
                 elif entry.name.startswith(PREFIX):
                     listing.interrupted.append(entry.path)
-    listing.problems += [InterruptedTransaction(path=path) for path in sorted(listing.interrupted)]
-    listing.found.sort()
+    listing.problems += [InterruptedTransaction(path=path) for path in listing.interrupted]
     marks.sort()
     listing.fingerprint = hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()[:32]
     return listing
+
+
+def _entry_name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _take(entry: os.DirEntry[str], listing: Listing, marks: list[str]) -> None:

@@ -223,7 +223,9 @@ class Stage:
     def _volume_of(self, place: str) -> int:
         if place not in self._volumes:
             folder = self._places.folders[place]
-            self._volumes[place] = self._volume if folder == self._base else self._files.volume(_existing(folder))
+            self._volumes[place] = (
+                self._volume if folder == self._base else self._files.volume(_existing(folder))
+            )
         return self._volumes[place]
 
     def _prefix(self, place: str) -> str:

@@ -161,7 +161,7 @@ class Plan:
     @property
     def download_bytes(self) -> int:
         """Bytes to be fetched, as far as the index gives sizes; no dependencies of builds."""
-        return sum(change.package.file.size or 0 for change in self._to_fetch() if change.package)
+        return sum(change.package.file_row.size or 0 for change in self._to_fetch() if change.package)
 
     @property
     def builds(self) -> tuple[str, ...]:

@@ -48,16 +48,6 @@ class Unusable:
         self.reasons = reasons
 
 
-class Unknown:
-    """The project is not there, or cannot be looked at, for this reason."""
-
-    __slots__ = ("package", "reason")
-
-    def __init__(self, package: Package, reason: str) -> None:
-        self.package = package
-        self.reason = reason
-
-
 class Belongs:
     """An extra cannot be had without its package."""
 
@@ -77,7 +67,7 @@ class Conflict:
         self.right = right
 
 
-Cause = Required | Depends | Unusable | Unknown | Belongs | Conflict
+Cause = Required | Depends | Unusable | Belongs | Conflict
 
 
 class Incompatibility:

@@ -8,11 +8,10 @@ from puffin_api._concurrency import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from puffin_api._model.cancel import CancelToken
     from puffin_api.protocols import Response
-
 
 
 class FakeResponse:
@@ -76,7 +75,7 @@ class FakeTransport:
     @contextmanager
     def open(
         self, url: str, *, headers: Mapping[str, str], cancel: CancelToken | None = None
-    ) -> Iterator[Response]:
+    ) -> Generator[Response]:
         """Answer a request."""
         if cancel is not None:
             cancel.check()

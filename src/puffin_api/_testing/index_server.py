@@ -10,6 +10,7 @@ import http.server
 import io
 import json
 import re
+import selectors
 import socket
 import socketserver
 import struct
@@ -24,6 +25,7 @@ from puffin_api._model.names import normalize
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    import ssl
     from types import TracebackType
     from typing import Literal, Self
 
@@ -95,6 +97,7 @@ class LoopbackIndex:
         gzipped: Whether pages are compressed for those who accept that.
         login: User and password that every request has to come with.
         latency: Seconds before each answer.
+        tls: Serve https with this.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class LoopbackIndex:
         gzipped: bool = True,
         login: tuple[str, str] | None = None,
         latency: float = 0.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.core_metadata = core_metadata
         self.serves_metadata = serves_metadata
@@ -130,6 +134,12 @@ class LoopbackIndex:
         self._faults: list[Fault] = []
         self._lock = Lock()
         self._server = _Server(self)
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            # The handshake is for the thread of the connection: here it would hold up all others.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = WorkerPool(1, name="loopback-index")
         for name, data in _contents(files).items():
             self.add(name, data)
@@ -149,7 +159,7 @@ class LoopbackIndex:
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def url(self) -> str:
@@ -351,7 +361,7 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]  # the only one that makes it
 
     def setup(self) -> None:
         super().setup()
@@ -380,6 +390,38 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(Reply(fault.status, b"", fault.headers), None)
             return
         self._send(index.answer(asked), fault)
+
+    def do_CONNECT(self) -> None:
+        """Be a proxy: pass bytes on both ways until either side hangs up."""
+        asked = Asked(self.path, dict(self.headers.items()))
+        index = self.server.index
+        index.note(asked)
+        fault = index.next_fault(self.path)
+        self.close_connection = True
+        if fault is not None and fault.status is not None:
+            self.send_error(fault.status)
+            return
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as target:
+            self.send_response(200)
+            self.end_headers()
+            ways = {self.connection: target, target: self.connection}
+            with selectors.DefaultSelector() as ready:
+                for way in ways:
+                    ready.register(way, selectors.EVENT_READ)
+                while self._pass_on(ready, ways):
+                    pass
+
+    @staticmethod
+    def _pass_on(ready: selectors.BaseSelector, ways: Mapping[socket.socket, socket.socket]) -> bool:
+        for key, _ in ready.select(timeout=30):
+            source = key.fileobj
+            assert isinstance(source, socket.socket)
+            data = source.recv(65536)
+            if not data:
+                return False
+            ways[source].sendall(data)
+        return True
 
     def _send(self, reply: Reply, fault: Fault | None) -> None:
         self.send_response(reply.status)

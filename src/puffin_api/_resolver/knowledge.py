@@ -1,0 +1,164 @@
+"""Knowledge: what one resolution has asked its source, and what it will ask next."""
+
+from __future__ import annotations
+
+from puffin_api._model.events import CandidateRejected
+from puffin_api._resolver.candidates import admits_python, is_file, summary
+from puffin_api._resolver.package import Package
+from puffin_api._resolver.scout import RequirementScout
+from puffin_api._resolver.snapshot import Snapshot, unknown
+from puffin_api._resolver.version_set import ABSENT
+from puffin_api.errors import PackageNotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.problem import Problem
+    from puffin_api.protocols import ReleaseSource
+
+
+class Knowledge:
+    """The packages of a resolution, and the metadata of their versions.
+
+    Only here the source is asked: first told what will be needed, then waited for.
+    """
+
+    def __init__(self, problem: Problem, source: ReleaseSource, pump: Pump) -> None:
+        self._problem = problem
+        self._source = source
+        self._pump = pump
+        self._scout = RequirementScout(problem)
+        self._reusable = problem.amendments.empty
+        self.packages: dict[str, Package] = {}
+        """Every project that was looked at, by name."""
+        self.visited = 0
+        """How many candidates were looked at."""
+
+    def all(self) -> Iterator[Package]:
+        """Give each package, and its extras after it."""
+        for package in self.packages.values():
+            yield package
+            yield from package.extras.values()
+
+    def expect(self, rows: Sequence[RequirementRow]) -> None:
+        """Have everything that is new read ahead, all at once, before the first wait."""
+        fresh = [row for row in rows if row.name not in self.packages]
+        if fresh:
+            self._scout.expect(fresh)
+            self._source.hint([row.name for row in fresh], self._scout)
+
+    def package(self, name: str, *, required: bool = False) -> Package:
+        """Return the package of a project; waits for its versions the first time.
+
+        Args:
+            required: The caller asks for it: that it does not exist is an error of its own.
+
+        Raises:
+            PackageNotFound: No index knows the project, and it is required.
+            NetworkError: An index could not be asked.
+        """
+        package = self.packages.get(name)
+        if package is not None:
+            return package
+        reason = ""
+        try:
+            releases = self._source.releases(name)
+        except PackageNotFound as error:
+            if required:
+                raise
+            releases, reason = unknown(name), str(error)
+        snapshot = Snapshot.of(releases)
+        package = Package(name, "", snapshot.full, order=len(self.packages), tiebreak=0)
+        package.snapshot = snapshot
+        package.candidates = self._problem.candidates(snapshot)
+        package.unknown = reason
+        self.packages[name] = package
+        return package
+
+    def metadata(self, package: Package, bit: int, moved: dict[Package, None]) -> DistMetadata | None:
+        """Return the metadata of a version; None once it is known that the version is unusable.
+
+        Args:
+            moved: Packages whose best candidates may be new; emptied when they are looked at.
+        """
+        found = package.metadata.get(bit)
+        if found is None and bit not in package.reasons:
+            self.load(package, [bit], moved)
+            found = package.metadata.get(bit)
+        return found
+
+    def load(self, package: Package, wanted: Sequence[int], moved: dict[Package, None]) -> None:
+        """Get the metadata of several versions, or the reasons why they cannot be used."""
+        memory, accepted = package.snapshot.metadata, package.candidates.view.accepted
+        files, missing = [], []
+        for bit in wanted:
+            if bit in package.metadata or bit in package.reasons:
+                continue
+            choice = package.candidates.choose(bit)
+            if not is_file(choice):
+                self.reject(package, bit, summary(choice))
+            elif self._reusable and bit in accepted:
+                package.metadata[bit] = accepted[bit]
+                self.visited += 1
+            elif (known := memory.get(choice.filename)) is not None:
+                self._keep(package, bit, known)
+            else:
+                files.append(choice)
+                missing.append(bit)
+        if not files:
+            return
+        self._look_ahead(moved)
+        for bit, file, result in zip(missing, files, self._source.metadata(files), strict=True):
+            if isinstance(result, Exception):
+                self.reject(package, bit, str(result))
+            else:
+                memory[file.filename] = result
+                self._keep(package, bit, result)
+
+    def reject(self, package: Package, bit: int, reason: str) -> None:
+        """Note why a version cannot be used."""
+        package.reasons[bit] = reason
+        if not self._pump.silent:
+            version = package.snapshot.version(bit)
+            self._pump.send(CandidateRejected(name=package.name, version=version, reason=reason))
+
+    def _keep(self, package: Package, bit: int, metadata: DistMetadata) -> None:
+        """Take metadata in, unless it bars the version."""
+        self.visited += 1
+        required = metadata.requires_python
+        if required and not admits_python(required, self._problem.policy.target):
+            self.reject(package, bit, f"requires Python {required}")
+            return
+        view = package.candidates.view
+        direct = next((row for row in self._problem.rows(view, metadata) if row.url), None)
+        if direct is not None:
+            self.reject(package, bit, f"depends on a direct URL ({direct.text})")
+            return
+        package.metadata[bit] = metadata
+        if self._reusable:
+            view.accepted[bit] = metadata
+
+    def _look_ahead(self, moved: dict[Package, None]) -> None:
+        """Before waiting: ask for the likely candidates of everything that has moved."""
+        files = [file for package in moved if (file := _likely(package)) is not None]
+        moved.clear()
+        if files:
+            self._source.touch(files)
+
+
+def _likely(package: Package) -> FileRow | None:
+    """Return the file of a package's best candidate, None where its metadata is here already."""
+    if package.extra or package.decision or package.current & ABSENT:
+        return None
+    bit = package.candidates.best(package.current & ~package.unusable)
+    if not bit or bit in package.metadata:
+        return None
+    choice = package.candidates.choose(bit)
+    if is_file(choice) and choice.filename not in package.snapshot.metadata:
+        return choice
+    return None

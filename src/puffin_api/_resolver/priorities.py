@@ -1,0 +1,97 @@
+"""Priorities: which package is decided next, and how conflicts change that."""
+
+from __future__ import annotations
+
+import heapq
+
+from puffin_api._resolver.package import CONFLICT_EARLY, CONFLICT_LATE, SINGLETON, UNSPECIFIED
+from puffin_api._resolver.version_set import ABSENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.incompatibility import Incompatibility
+    from puffin_api._resolver.package import Package
+
+_THRESHOLD = 5
+"""So many conflicts move a package forward (or back) in the order of decisions."""
+
+
+class Priorities:
+    """The order of decisions.
+
+    Exact pins first; then what is often rejected, then what often rejects others, then everything
+    in the order of discovery. The heap keeps entries that time has passed by; they are dropped
+    when they come up.
+    """
+
+    __slots__ = ("_early", "_heap", "_late", "moved")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int, Package]] = []
+        self._early: list[Package] = []
+        self._late: list[Package] = []
+        self.moved: dict[Package, None] = {}
+        """Packages whose candidates may have changed since this was last emptied."""
+
+    def enqueue(self, package: Package) -> None:
+        """Note that a package has to be decided."""
+        base = package.base
+        heapq.heappush(self._heap, (base.urgency, base.order, package.tiebreak, package))
+        self.moved[package] = None
+
+    def next(self) -> Package | None:
+        """Return the most urgent package that has to be decided."""
+        heap = self._heap
+        while heap:
+            urgency, _, _, package = heapq.heappop(heap)
+            if package.decision or package.current & ABSENT or urgency != package.base.urgency:
+                continue
+            return package
+        return None
+
+    def notice(self, package: Package, row: RequirementRow) -> None:
+        """Take note that a requirement names the package."""
+        if package.urgency == UNSPECIFIED and row.singleton:
+            self._move(package, SINGLETON)
+
+    def count(self, affected: Package, conflict: Incompatibility, times: int) -> None:
+        """Keep count of who rejects whom."""
+        base = affected.base
+        culprits = {p.base for p, _, _ in conflict.terms if p.base is not base}
+        for culprit in sorted(culprits, key=lambda p: p.order):
+            before, culprit.culprit = culprit.culprit, culprit.culprit + times
+            if before < _THRESHOLD <= culprit.culprit:
+                self._late.append(culprit)
+        if culprits:
+            before, base.affected = base.affected, base.affected + times
+            if before < _THRESHOLD <= base.affected:
+                self._early.append(base)
+
+    def reprioritise(self) -> tuple[list[Package], list[Package]]:
+        """Decide what is often rejected before what rejects it.
+
+        Returns:
+            What was moved forward, and what was moved back: decisions about the latter have to be
+            taken back.
+        """
+        early, self._early = self._early, []
+        late, self._late = self._late, []
+        for package in early:
+            if package.urgency != CONFLICT_EARLY:
+                self._move(package, CONFLICT_EARLY)
+        late = [p for p in late if p.urgency not in (CONFLICT_EARLY, CONFLICT_LATE)]
+        for package in late:
+            self._move(package, CONFLICT_LATE)
+        return early, late
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._heap.clear()
+        self.moved.clear()
+
+    def _move(self, package: Package, urgency: int) -> None:
+        package.urgency = urgency
+        for each in (package, *package.extras.values()):
+            if not each.current & ABSENT and not each.decision:
+                self.enqueue(each)

@@ -1,0 +1,119 @@
+"""Unit propagation and conflict resolution: what follows, and what is learnt when nothing fits."""
+
+from __future__ import annotations
+
+from puffin_api._resolver.incompatibility import resolvent
+from puffin_api._resolver.partial_solution import PartialSolution, level_without, satisfier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from puffin_api._resolver.incompatibility import Incompatibility
+    from puffin_api._resolver.package import Assignment, Package
+
+
+class Unsolvable(Exception):
+    """There is no solution; the incompatibility without terms says why."""
+
+    def __init__(self, incompatibility: Incompatibility) -> None:
+        super().__init__("no solution")
+        self.incompatibility = incompatibility
+
+
+class Propagator:
+    """Keeps the partial solution in line with the incompatibilities.
+
+    Args:
+        positive: Told of each package that has to be decided (again).
+        conflicted: Told of each conflict: the package that it moves, and what was learnt.
+    """
+
+    __slots__ = ("_conflicted", "solution")
+
+    def __init__(
+        self,
+        positive: Callable[[Package], None],
+        conflicted: Callable[[Package, Incompatibility], None],
+    ) -> None:
+        self.solution = PartialSolution(positive)
+        self._conflicted = conflicted
+
+    def add(self, incompatibility: Incompatibility) -> None:
+        """Take note of an incompatibility.
+
+        Raises:
+            Unsolvable: It has no terms.
+        """
+        if not incompatibility.terms:
+            raise Unsolvable(incompatibility)
+        for package, _, _ in incompatibility.terms:
+            package.incompatibilities.append(incompatibility)
+
+    def propagate(self, changed: list[Package]) -> None:
+        """Derive whatever the incompatibilities leave no choice about.
+
+        Args:
+            changed: The packages to begin with; emptied.
+
+        Raises:
+            Unsolvable: There is no solution.
+        """
+        derive = self.solution.derive
+        while changed:
+            conflict = None
+            # The newest come first: they are the most likely to be unit.
+            for candidate in reversed(changed.pop().incompatibilities):
+                open_package: Package | None = None
+                own = 0
+                for package, mask, complement in candidate.terms:
+                    current = package.current
+                    if not current & mask:
+                        break  # this term is false: nothing follows
+                    if current & complement:
+                        if open_package is not None:
+                            break  # two terms are open: nothing follows yet
+                        open_package, own = package, complement
+                else:
+                    if open_package is None:
+                        conflict = candidate
+                        break
+                    derive(open_package, own, candidate)
+                    if open_package not in changed:
+                        changed.append(open_package)
+            if conflict is not None:
+                changed[:] = [self._resolve(conflict)]
+
+    def _resolve(self, conflict: Incompatibility) -> Package:
+        """Learn from a satisfied incompatibility, go back, and derive what was learnt."""
+        learnt = conflict
+        while True:
+            if not learnt.terms:
+                raise Unsolvable(learnt)
+            package, last, complement, level = _last_satisfier(learnt)
+            cause = last[3]
+            if cause is None or level < last[4]:
+                break
+            learnt = resolvent(learnt, cause, package)
+        if learnt is not conflict:
+            self.add(learnt)
+        self.solution.backtrack(level)
+        self.solution.derive(package, complement, learnt)
+        self._conflicted(package, learnt)
+        return package
+
+
+def _last_satisfier(incompatibility: Incompatibility) -> tuple[Package, Assignment, int, int]:
+    """Find the assignment that made the last term true.
+
+    Returns:
+        Its package, the assignment, the complement of the package's term, and the highest level
+        of the other assignments that are needed to satisfy the incompatibility.
+    """
+    found = [(satisfier(package, no), package, no) for package, _, no in incompatibility.terms]
+    last, package, complement = max(found, key=lambda item: item[0][0])
+    level = level_without(package, last, complement)
+    for assignment, other, _ in found:
+        if other is not package and assignment[4] > level:
+            level = assignment[4]
+    return package, last, complement, level
