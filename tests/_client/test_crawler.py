@@ -183,6 +183,47 @@ def test_touch_reads_ahead_and_on(tree, make_registry, make_pool):
     assert sorted(paths) == sorted(set(paths))
 
 
+def test_the_crawl_goes_on_from_what_somebody_else_is_reading(tree, make_registry, make_pool):
+    server = tree()
+    gate, reached = threading.Event(), threading.Event()
+    answer = server.answer
+
+    def slowly(asked):
+        if asked.path == "/simple/a/":
+            gate.wait(30)
+        elif asked.path == "/simple/d/":
+            reached.set()
+        return answer(asked)
+
+    server.answer = slowly
+    registry, pool = make_registry(server), make_pool(2)
+    other = threading.Thread(target=lambda: CallSource(registry, pool).releases("a"))
+    other.start()
+    _until(lambda: server.count("/simple/a/") == 1)
+    source = CallSource(registry, pool)
+    source.hint(["a"], Scout())
+    pool.submit(lambda: None).wait()  # the crawl has found that the page is on its way
+    gate.set()
+
+    assert reached.wait(30)
+    other.join(30)
+    assert server.count("/simple/a/") == 1
+
+
+def test_a_hint_that_is_repeated_costs_nothing(tree, make_registry, make_pool):
+    submitted = []
+
+    class Counting(Idle):
+        def submit(self, call, *, urgent=False):
+            submitted.append(call)
+
+    source = CallSource(make_registry(tree()), Counting(1))
+    for _ in range(5):
+        source.hint(["a", "b", "a"], Scout())
+
+    assert len(submitted) == 2
+
+
 def test_an_unknown_project_does_not_disturb_the_crawl(serve, make_registry, make_pool):
     server = serve()
     server.add("a-1.0-py3-none-any.whl", make_wheel("a", "1.0", requires=["nope", "b"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from puffin_api._client.registry import Registry
@@ -89,8 +91,9 @@ def test_damaged_compression_is_no_page(serve, make_registry):
     server = serve()
     server.page("/simple/a/", b"\x1f\x8brubbish", Content_Encoding="gzip")
     server.page("/simple/b/", b"x", Content_Encoding="br")
+    server.page("/simple/c/", gzip.compress(b"{}")[:-4], Content_Encoding="gzip")
     registry = make_registry(server)
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         with pytest.raises(ConnectFailed):
             look_up(registry, name)
 
@@ -175,6 +178,17 @@ def test_refresh_asks_once_for_each_client(serve, make_registry, refresh, asked)
     versions(registry, "a")
 
     assert server.count() == asked
+
+
+def test_a_refresh_is_over_when_it_was_done_once(serve, make_registry, tmp_path):
+    server = serve({"a": ["1.0"]})
+    (tmp_path / "links").mkdir()
+    registry = make_registry(server, refresh=Refresh.all(), find_links=[tmp_path / "links"])
+    versions(registry, "a")
+    (tmp_path / "links" / "a-2.0.tar.gz").touch()
+
+    assert versions(registry, "a") == ["1.0", "2.0"]
+    assert server.count() == 1
 
 
 def test_credentials_are_used_and_stored_nowhere(serve, make_registry, tmp_path):

@@ -52,7 +52,7 @@ def test_the_first_way_that_works_is_taken(tmp_path, source, mode, broken, expec
         on_fallback=lambda kind, reason: told.append(kind),
     )
 
-    assert chosen == (expected, True)
+    assert chosen == linker.known((1, 1)) == expected
     assert (tmp_path / "a").read_text() == "a"
     assert told == (["copy"] if expected == "copy" and broken else [])
 
@@ -61,8 +61,9 @@ def test_the_choice_is_made_once_for_a_pair_of_volumes(tmp_path, source):
     linker = Linker(LinkMode.HARDLINK)
     linker.choose((1, 1), str(source / "a"), str(tmp_path / "a"), ways=refusing("hardlink"))
 
-    assert linker.choose((1, 1), str(source / "b"), str(tmp_path / "b")) == ("copy", False)
-    assert linker.choose((1, 2), str(source / "b"), str(tmp_path / "b")) == ("hardlink", True)
+    assert linker.known((1, 1)) == "copy"
+    assert linker.known((1, 2)) is None
+    assert linker.choose((1, 2), str(source / "b"), str(tmp_path / "b")) == "hardlink"
 
 
 def test_a_full_disk_is_no_reason_to_try_another_way(tmp_path, source):

@@ -91,7 +91,8 @@ class Client:
         self._cache = cache
         self._owns_cache = cache is None
         self._find_links = tuple(str(place) for place in find_links)
-        places = [*(i for i in self._indexes if isinstance(i, Index)), *self._find_links]
+        places: list[Index | str] = [i for i in self._indexes if isinstance(i, Index)]
+        places += self._find_links
         self._transport = transport or Urllib3Transport(
             credentials=Credentials.of(places, credentials),
             tls=tls,

@@ -275,7 +275,12 @@ class Installer:
         if plan.mode == "uninstall":
             return self.plan_uninstall([c.name for c in plan.changes], allow_broken=True)
         resolution = plan.resolution
-        assert resolution is not None, "a plan to install comes from a resolution"
+        if resolution is None:
+            raise InstallFailed(
+                "The environment changed, and this plan does not know the resolution it came from",
+                hint="Plan again from the resolution.",
+                path=str(self._environment.root),
+            )
         return self.plan(resolution, mode=plan.mode)
 
     def _prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:

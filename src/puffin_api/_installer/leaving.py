@@ -89,7 +89,8 @@ class Leaving:
             self._forget_path(location)
         else:
             self._owned.add_folder(location)
-        self._tokens.update(_tokens(paths, os.path.basename(location)))
+        if self._stays:
+            self._tokens.update(_tokens(paths, os.path.basename(location)))
         self.removed.append((base, paths))
 
     def _rows(self, name: str, location: str, kind: str) -> Sequence[tuple[str, str, str]]:

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from puffin_api._fs import LinkKind
     from puffin_api._installer.journal import Files, Step
     from puffin_api._wheel.lay_out import Layout, Places
-    from puffin_api._wheel.link import Linker
+    from puffin_api._wheel.link import Linker, Way
 
 _THREADED = 2000
 """From so many files on, two threads link faster than one."""
-_CHUNK = 250
 
 
 class Stage:
@@ -102,13 +101,13 @@ class Stage:
             DiskFull: Copies would not fit; nothing was copied yet.
         """
         notices: list[Notice] = []
-        self._make_folders()
-        tasks = [task for layout in self._layouts for task in self._link_tasks(layout, linker, notices)]
-        if pool is not None and sum(task.count for task in tasks) >= _THREADED:
+        self._make_shared_folders()
+        jobs = [self._job(layout, linker, notices) for layout in self._layouts]
+        if pool is not None and sum(job.weight for job in jobs) >= _THREADED:
             # Two and no more: a third thread only waits for the interpreter lock.
-            pool.map(lambda half: _run(half, pump), [tasks[::2], tasks[1::2]], pump=pump)
+            pool.map(lambda half: _run(half, pump), _halves(jobs), pump=pump)
         else:
-            _run(tasks, pump)
+            _run(jobs, pump)
         write = self._files.write
         for layout in self._layouts:
             new = self._new(layout.place)
@@ -126,16 +125,17 @@ class Stage:
             if content:
                 self._files.write(self._staged("purelib", name), content, 0o666)
 
-    def _make_folders(self) -> None:
-        mkdir, made = self._files.mkdir, self._made
+    def _make_shared_folders(self) -> None:
+        """Make the folders that do not belong to one wheel only; no job waits for another one then."""
+        seen: set[str] = set()
         for layout in self._layouts:
             new = self._new(layout.place)
             self._make_parents(f"{new}/{layout.manifest.dist_info}")
-            for path in layout.manifest.directories:
-                target = f"{new}/{path}"
-                if target not in made:
-                    made.add(target)
-                    mkdir(target)
+            folders = {f"{new}/{path}" for path in layout.manifest.directories}
+            for folder in sorted(folders & seen):
+                self._make_parents(f"{folder}/")
+            seen |= folders
+        for layout in self._layouts:
             for extra in layout.extra:
                 self._make_parents(self._staged(extra.place, extra.path))
 
@@ -150,30 +150,28 @@ class Stage:
             self._made.add(target)
             self._files.mkdir(target)
 
-    def _link_tasks(self, layout: Layout, linker: Linker, notices: list[Notice]) -> list[_LinkTask]:
-        """Cut the linking of one wheel into tasks; its first file is placed here, to choose the way."""
-        ways, copy = self._files.ways, self._files.ways["copy"]
-        tasks: list[_LinkTask] = []
-        source = layout.archive
-        for place, new, paths in self._sources(layout):
+    def _job(self, layout: Layout, linker: Linker, notices: list[Notice]) -> _Job:
+        """Say what has to be made and linked for one wheel.
+
+        Where the way is not known yet, the folders and the first file are made here, to find out.
+        """
+        new = self._new(layout.place)
+        folders = [f"{new}/{path}" for path in layout.manifest.directories]
+        job = _Job([path for path in folders if path not in self._made], self._files)
+        source, ways = layout.archive, self._files.ways
+        for place, target, paths in self._sources(layout):
             volumes = (self._files.volume(source), self._volume_of(place))
-            first, target = paths[0]
-            kind, placed = linker.choose(
-                volumes,
-                f"{source}/{first}",
-                f"{new}/{target}",
-                ways=ways,
-                on_fallback=_teller(notices, source),
-            )
-            rest = paths[1:] if placed else paths
+            kind = linker.known(volumes)
+            if kind is None:
+                job.make_folders()
+                first = (f"{source}/{paths[0][0]}", f"{target}/{paths[0][1]}")
+                kind = linker.choose(volumes, *first, ways=ways, on_fallback=_teller(notices, source))
+                paths = paths[1:]
             if kind == "copy":
                 self._to_copy += layout.manifest.installed_size if place == layout.place else 0
-                self._check_room(new)
-            tasks += [
-                _LinkTask(rest[at : at + _CHUNK], source, new, ways[kind], copy)
-                for at in range(0, len(rest), _CHUNK)
-            ]
-        return tasks
+                self._check_room(target)
+            job.add(paths, source, target, ways[kind])
+        return job
 
     def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[tuple[str, str]]]]:
         """Return, for each place, the folder to wait in, and where files lie in the archive and in there."""
@@ -246,31 +244,49 @@ class Stage:
         return sorted(self._places.folders.items(), key=lambda item: -len(item[1]))
 
 
-class _LinkTask:
-    """Some files of one wheel that are placed in one go."""
+class _Job:
+    """The folders and links of one wheel."""
 
-    __slots__ = ("_call", "count")
+    __slots__ = ("_files", "_folders", "_links", "weight")
 
-    def __init__(
-        self,
-        paths: Sequence[tuple[str, str]],
-        source: str,
-        target: str,
-        way: Callable[[str, str], None],
-        copy: Callable[[str, str], None],
-    ) -> None:
-        self.count = len(paths)
-        self._call = (paths, source, target, way, copy)
+    def __init__(self, folders: Sequence[str], files: Files) -> None:
+        self._folders = folders
+        self._files = files
+        self._links: list[tuple[Sequence[tuple[str, str]], str, str, Way]] = []
+        self.weight = len(folders)
+
+    def add(self, paths: Sequence[tuple[str, str]], source: str, target: str, way: Way) -> None:
+        self._links.append((paths, source, target, way))
+        self.weight += len(paths)
+
+    def make_folders(self) -> None:
+        """Make the folders, once."""
+        folders, self._folders = self._folders, ()
+        for folder in folders:
+            self._files.mkdir(folder)
 
     def run(self) -> None:
-        """Place them."""
-        link_files(*self._call)
+        """Make and link everything."""
+        self.make_folders()
+        for paths, source, target, way in self._links:
+            link_files(paths, source, target, way, self._files.ways["copy"])
 
 
-def _run(tasks: Iterable[_LinkTask], pump: Pump) -> None:
-    for task in tasks:
+def _halves(jobs: Sequence[_Job]) -> tuple[list[_Job], list[_Job]]:
+    """Share the jobs out so that both halves take about as long."""
+    halves: tuple[list[_Job], list[_Job]] = ([], [])
+    weights = [0, 0]
+    for job in sorted(jobs, key=lambda job: -job.weight):
+        lighter = weights.index(min(weights))
+        halves[lighter].append(job)
+        weights[lighter] += job.weight
+    return halves
+
+
+def _run(jobs: Iterable[_Job], pump: Pump) -> None:
+    for job in jobs:
         pump.check()
-        task.run()
+        job.run()
 
 
 def _flat_names(layouts: Sequence[Layout]) -> dict[tuple[str, str], str]:

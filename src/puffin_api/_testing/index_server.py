@@ -128,6 +128,8 @@ class LoopbackIndex:
         """PEP 792 status of every project; empty for none."""
         self.requests: list[Asked] = []
         """What was received, in order."""
+        self.connections_made = 0
+        """How often a client has connected."""
         self.pages: dict[str, Reply] = {}
         """Paths that are answered with this instead."""
         self._files: dict[str, ServedFile] = {}
@@ -366,6 +368,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.connections.add(self.connection)
+        self.server.index.connections_made += 1
 
     def finish(self) -> None:
         self.server.connections.discard(self.connection)

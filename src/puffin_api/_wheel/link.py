@@ -55,6 +55,10 @@ class Linker:
         self.mode = mode
         self._chosen: dict[tuple[int, int], LinkKind] = {}
 
+    def known(self, volumes: tuple[int, int]) -> LinkKind | None:
+        """Return the way for a pair of volumes (device numbers of source and target), where it is known."""
+        return self._chosen.get(volumes)
+
     def choose(
         self,
         volumes: tuple[int, int],
@@ -63,24 +67,19 @@ class Linker:
         *,
         ways: Mapping[LinkKind, Way] = STANDARD_WAYS,
         on_fallback: Callable[[LinkKind, str], None] | None = None,
-    ) -> tuple[LinkKind, bool]:
-        """Return the way for a pair of volumes; where it is not known yet, place the file to find out.
+    ) -> LinkKind:
+        """Place a file in the first way that works, and remember that for the pair of volumes.
 
         Args:
             volumes: Device numbers of the source's and the target's volume.
             source: A file to be placed.
             target: Where it goes.
+            ways: What can be done.
             on_fallback: Called where it had to be a copy although that was not asked for.
-
-        Returns:
-            The way, and whether the file has been placed.
 
         Raises:
             OSError: The file could not be placed in any way.
         """
-        known = self._chosen.get(volumes)
-        if known is not None:
-            return known, False
         chain = _CHAINS[self.mode]
         reason = ""
         for kind in chain:
@@ -94,7 +93,7 @@ class Linker:
                 self._chosen[volumes] = kind
                 if kind == "copy" and len(chain) > 1 and on_fallback is not None:
                     on_fallback(kind, reason)
-                return kind, True
+                return kind
         raise AssertionError("every chain ends in a way that raises")
 
 

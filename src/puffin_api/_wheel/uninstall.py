@@ -84,20 +84,21 @@ class OwnedFiles:
     def _folder(self, base: str, folder: str) -> str | None:
         """Return the absolute folder and make it known with its parents; None where it is outside."""
         path = f"{base}{os.sep}{folder}" if folder else base
-        # Most paths are plain; only odd ones are worth normalising.
-        if os.sep != "/" or folder.startswith(("/", ".")) or "/." in folder or "//" in folder:
+        # Most paths are plain, and so inside of where they begin; only odd ones are worth a closer look.
+        plain = os.sep == "/" and not folder.startswith(("/", ".")) and "/." not in folder
+        if not plain or "//" in folder or base not in self._roots:
             path = os.path.normpath(os.path.join(base, folder))
+            if not any(is_inside(root, path) for root in self._roots):
+                return None
         if path in self._names:
             return path
-        if not any(is_inside(root, path) for root in self._roots):
-            return None
         self._names[path] = set()
         self._link_to_parents(path)
         return path
 
     def _link_to_parents(self, path: str) -> None:
         while path not in self._roots:
-            parent, name = os.path.split(path)
+            parent, _, name = path.rpartition(os.sep)
             known = self._children.setdefault(parent, set())
             if name in known:
                 return
