@@ -52,6 +52,8 @@ _FIRST_READ = 16384
 """Enough for the header of a project with a few hundred versions."""
 _LONGEST_NAME = 100
 _BINARY: int = getattr(os, "O_BINARY", 0)
+# Without the checks and the detection of the encoding that `json.loads` does before.
+_VALUE = json.JSONDecoder().raw_decode
 _TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -87,7 +89,7 @@ class PageTable:
             raise ValueError("no page table")
         is_sound = zlib.crc32(data[8:16]) == stamp_crc
         cut = 4 + int.from_bytes(header[:4], "little")
-        fields = json.loads(header[4:cut].decode("utf-8", "surrogatepass"))
+        fields, _ = _VALUE(header[4:cut].decode("utf-8", "surrogatepass"))
         name, index, url, status, policy, versions, keys, mask, skipped = fields
         self.url: str = url
         """Where the page came from at last."""
@@ -142,7 +144,7 @@ class PageTable:
         try:
             return [
                 unpack_row(row, project=releases.name, version=version, index=releases.index)
-                for row in json.loads(data)
+                for row in _VALUE(data.decode("utf-8", "surrogatepass"))[0]
             ]
         except (ValueError, TypeError, AttributeError) as error:
             raise TableDamaged(releases.name) from error

@@ -161,16 +161,16 @@ class Stage:
         source, ways = layout.archive, self._files.ways
         for place, target, paths in self._sources(layout):
             volumes = (self._files.volume(source), self._volume_of(place))
-            kind = linker.known(volumes)
+            kind, placed = linker.known(volumes), 0
             if kind is None:
                 job.make_folders()
                 first = (f"{source}/{paths[0][0]}", f"{target}/{paths[0][1]}")
                 kind = linker.choose(volumes, *first, ways=ways, on_fallback=_teller(notices, source))
-                paths = paths[1:]
+                placed = 1
             if kind == "copy":
                 self._to_copy += layout.manifest.installed_size if place == layout.place else 0
                 self._check_room(target)
-            job.add(paths, source, target, ways[kind])
+            job.add(paths[placed:], source, target, ways[kind])
         return job
 
     def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[tuple[str, str]]]]:

@@ -24,8 +24,8 @@ from puffin_api._model.names import normalize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     import ssl
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Literal, Self
 
