@@ -267,9 +267,9 @@ class Pump:
         self._ids = itertools.count(1)
         self._closed = False
         self._counting = threading.Lock()
-        self.received = 0
+        self.received: int = 0
         """Bytes of files that were received for the call."""
-        self.silent = deliver is None
+        self.silent: bool = deliver is None
         """True where nobody listens: senders may save themselves the making of events."""
 
     def check(self) -> None:

@@ -27,12 +27,15 @@ from puffin_api.errors import (
 
 
 def look_up(registry, name, pump=None):
-    """What a call does: memory, then disk, then the network."""
+    """What a call does: memory, then disk, then the network; and in the end it stores what it learned."""
     stamp = registry.flat.stamp()
     found = registry.ready(name, since=registry.clock(), stamp=stamp) or registry.from_disk(name, stamp=stamp)
-    if found is None:
-        found = registry.load(name, stamp=stamp, **({} if pump is None else {"pump": pump}))
-    return found
+    try:
+        if found is None:
+            found = registry.load(name, stamp=stamp, **({} if pump is None else {"pump": pump}))
+        return found
+    finally:
+        registry.flush()
 
 
 def versions(registry, name):

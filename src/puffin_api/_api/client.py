@@ -8,6 +8,7 @@ from puffin_api._api.operation import operation
 from puffin_api._client.auth import Credentials
 from puffin_api._client.crawler import CallSource
 from puffin_api._client.registry import Registry
+from puffin_api._client.retry import Retries
 from puffin_api._client.transport import Urllib3Transport
 from puffin_api._concurrency import WorkerPool
 from puffin_api._model.names import normalize
@@ -106,7 +107,7 @@ class Client:
         self._strategy = index_strategy
         self._refresh = refresh
         self._retries = retries
-        self.pool = WorkerPool(concurrency)
+        self.pool: WorkerPool = WorkerPool(concurrency)
         """The threads of the client."""
 
     @classmethod
@@ -236,6 +237,7 @@ class Client:
             refresh=self._refresh,
             offline=self._offline,
             strategy=self._strategy,
+            retries=Retries(self._retries),
         )
 
     @functools.cached_property
@@ -271,6 +273,8 @@ class Client:
         """Close connections, end threads, and remove the cache if it was a temporary one."""
         self._transport.close()
         self.pool.close()
+        if "registry" in self.__dict__:  # it was used
+            self.registry.flush()
         if self._owns_cache and self._cache is not None:
             from puffin_api._fs import remove_tree
 

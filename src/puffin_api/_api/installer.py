@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import attrs
+
 from puffin_api._api.operation import operation
 from puffin_api._installer import planner, transaction
 from puffin_api._model.events import LockWaiting
@@ -83,7 +85,7 @@ class Installer:
         Raises:
             ProtectedPackage: A protected package would have to change.
         """
-        return planner.make_plan(
+        plan = planner.make_plan(
             resolution,
             self._environment.installed(),
             mode=mode,
@@ -93,6 +95,7 @@ class Installer:
             cached=_Cached(resolution, self._client),
             environment=str(self._environment.root),
         )
+        return attrs.evolve(plan, resolution=resolution)  # a plan that is outdated is made anew from it
 
     def plan_uninstall(
         self,

@@ -23,8 +23,8 @@ import sys
 import zlib
 from array import array
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import accumulate
+from typing import Generic, TypeVar
 
 from packaging.version import InvalidVersion, Version
 
@@ -38,12 +38,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import Any
 
     from puffin_api._cache.layout import CacheLayout
 
     PackedRow = tuple[str, str, str, int | None, str | None, str, str | None, str | bool | None]
     """File name, address (without the name where it ends in it), hashes, size, upload time,
     requires-python, yanked, metadata; as in `FileRow`, but fit for JSON."""
+
+T = TypeVar("T")
 
 _MAGIC = b"PUFPAGE\x02"
 _FIXED = struct.Struct("<8sdIII")
@@ -210,18 +213,42 @@ def encode_page_table(  # one parameter for each column
         skipped: Files that were left out before, with the reason.
     """
     left_out = dict(skipped or {})
-    groups, parsed = _group(files, left_out)
-    keys = sorted(groups)
-    mask = sum(2 << position for position, key in enumerate(keys) if parsed[key].is_prerelease)
-    rows = _rows_as_text([groups[key] for key in keys])
+    grouped = GroupedFiles(files, left_out, lambda row: row[0])
+    return encode_grouped(
+        name,
+        grouped,
+        grouped.files,
+        stored_at=stored_at,
+        policy=policy,
+        index=index,
+        url=url,
+        status=status,
+        skipped=left_out,
+    )
+
+
+def encode_grouped(  # one parameter for each column
+    name: str,
+    grouped: GroupedFiles[Any],
+    packed: Sequence[Sequence[PackedRow]],
+    *,
+    stored_at: float,
+    policy: list[object],
+    index: str,
+    url: str,
+    status: str,
+    skipped: Mapping[str, str],
+) -> bytes:
+    """Return the table of files that are grouped already; ``packed`` has the rows of each version."""
+    rows = _rows_as_text(packed)
     numbers = array("I", [0])
     numbers.extend(accumulate(len(row) for row in rows))
     numbers.extend([zlib.crc32(row) for row in rows])
     if sys.byteorder == "big":
         numbers.byteswap()
-    versions = "|".join([str(parsed[key]) for key in keys])
-    more = _TEXT(left_out) if left_out else ""
-    fields = [name, index, url, status, policy, versions, "|".join(keys), f"{mask:x}", more]
+    more = _TEXT(dict(skipped)) if skipped else ""
+    versions, keys = "|".join(grouped.versions), "|".join(grouped.keys)
+    fields = [name, index, url, status, policy, versions, keys, f"{grouped.prereleases:x}", more]
     text = _TEXT(fields).encode("utf-8", "surrogatepass")
     header = b"".join((len(text).to_bytes(4, "little"), text, numbers.tobytes()))
     stamp = _STAMP.pack(stored_at)
@@ -229,32 +256,53 @@ def encode_page_table(  # one parameter for each column
     return b"".join((fixed, header, *rows))
 
 
-def _group(
-    files: Iterable[tuple[str, PackedRow]], skipped: dict[str, str]
-) -> tuple[dict[str, list[PackedRow]], dict[str, Version]]:
-    """Rows and version by version key; equal versions that are written differently are one."""
-    groups: dict[str, list[PackedRow]] = {}
-    parsed: dict[str, Version] = {}
-    by_text: dict[str, list[PackedRow] | None] = {}
-    for text, row in files:
-        if text not in by_text:
-            try:
-                version = Version(text)
-            except InvalidVersion:
-                by_text[text] = None
-            else:
-                key = version_key(version)
-                parsed.setdefault(key, version)
-                by_text[text] = groups.setdefault(key, [])
-        group = by_text[text]
-        if group is None:
-            skipped[row[0]] = f"{text!r} is not a valid version"
-        else:
-            group.append(row)
-    return groups, parsed
+class GroupedFiles(Generic[T]):
+    """The files of a page by version, oldest first.
+
+    Args:
+        files: Version as written and something that stands for the file.
+        skipped: Takes the files of no valid version, with the reason.
+        label: Gives the name of a file for that.
+    """
+
+    __slots__ = ("files", "keys", "prereleases", "versions")
+
+    def __init__(
+        self, files: Iterable[tuple[str, T]], skipped: dict[str, str], label: Callable[[T], str]
+    ) -> None:
+        groups: dict[str, list[T]] = {}
+        parsed: dict[str, Version] = {}
+        by_text: dict[str, list[T] | None] = {}
+        for text, file in files:
+            group = by_text.get(text)
+            if group is None:
+                if text not in by_text:
+                    group = by_text[text] = _group_for(text, groups, parsed)
+                if group is None:
+                    skipped[label(file)] = f"{text!r} is not a valid version"
+                    continue
+            group.append(file)
+        self.keys = sorted(groups)
+        self.files = [groups[key] for key in self.keys]
+        ordered = [parsed[key] for key in self.keys]
+        self.versions = [str(version) for version in ordered]
+        self.prereleases = sum(2 << i for i, version in enumerate(ordered) if version.is_prerelease)
 
 
-def _rows_as_text(groups: list[list[PackedRow]]) -> list[bytes]:
+def _group_for(
+    text: str, groups: dict[str, list[T]], parsed: dict[str, Version]
+) -> list[T] | None:
+    """Return the list for a version; equal versions that are written differently share one."""
+    try:
+        version = Version(text)
+    except InvalidVersion:
+        return None
+    key = version_key(version)
+    parsed.setdefault(key, version)
+    return groups.setdefault(key, [])
+
+
+def _rows_as_text(groups: Sequence[Sequence[PackedRow]]) -> list[bytes]:
     """One JSON text for each group. Encoding all at once and cutting is three times as fast."""
     if not groups:
         return []
@@ -315,21 +363,12 @@ def unpack_row(row: PackedRow, *, project: str, version: str, index: str = "") -
         url=url + filename if url.endswith("/") else url,
         hashes=tuple(hashes.split(" ")) if hashes else (),
         size=size,
-        upload_time=_seconds(upload_time) if upload_time else None,
+        upload_time=upload_time,
         requires_python=requires_python,
         yanked=yanked,
         metadata=metadata,
         index=index,
     )
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        when = datetime.fromisoformat(text)
-        # Without a zone it is UTC, not the zone of this machine.
-        return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 class ProjectTables:

@@ -71,9 +71,14 @@ class CallSource:
         self.stop()
 
     def stop(self) -> None:
-        """End the reading ahead and store what was learned."""
+        """End the reading ahead, and have stored what was learned: later, in the pool."""
         self._over = True
-        self._registry.flush()
+        if not self._registry.has_unsaved:
+            return
+        try:
+            self._pool.submit(self._registry.flush)
+        except RuntimeError:  # the client was closed
+            self._registry.flush()
 
     # -- asked by the solver --------------------------------------------------------------------
 

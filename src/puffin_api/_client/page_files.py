@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 _STRENGTH = ("sha512", "sha384", "sha256", "blake2b", "sha3_512", "sha3_256", "sha224", "sha1", "md5")
 
 
+UNFIT = (ValueError, TypeError, AttributeError, KeyError)
+"""What reading a file out of a page may raise: the file is left out, with the reason."""
+
+
+def why(error: Exception) -> str:
+    """Return the reason that an error stands for."""
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
 def strongest(hashes: Mapping[str, str]) -> str:
     """Return the digest to check as ``algorithm:hex``, sha256 first as all have it; empty without any."""
     for name in ("sha256", *_STRENGTH):

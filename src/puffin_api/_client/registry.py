@@ -366,8 +366,18 @@ class Registry:
         _check_consistency(file, core)
         return core
 
+    @property
+    def has_unsaved(self) -> bool:
+        """True where ``flush`` has something to do."""
+        return bool(self._unsaved) or any(
+            isinstance(index, SimpleIndex) and index.has_unsaved for index in self._indexes
+        )
+
     def flush(self) -> None:
         """Store what was learned since the last time."""
+        for index in self._indexes:
+            if isinstance(index, SimpleIndex):
+                index.flush()
         while self._unsaved:
             try:
                 key = self._unsaved.pop()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 from puffin_api._cache.layout import PYPI, index_kind
 from puffin_api._cache.project_table import TableDamaged, decode_page_table, encode_page_table
-from puffin_api._client import simple_html, simple_json
 from puffin_api._client.body import exchange, read_body
 from puffin_api._client.http_cache import Policy
+from puffin_api._client.page_draft import PageDraft
 from puffin_api._client.retry import Retries
-from puffin_api._concurrency import SILENT
+from puffin_api._concurrency import SILENT, Lock
 from puffin_api._model.events import FetchFinished, FetchStarted
 from puffin_api._model.options import Index
 from puffin_api._urls import canonical, redact, split_credentials
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from puffin_api._cache.project_table import PageTable, ProjectTables
-    from puffin_api._client.simple_json import Packed
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.file import FileRow
@@ -38,7 +38,7 @@ class Page:
 
     __slots__ = ("policy", "table")
 
-    def __init__(self, table: PageTable, policy: Policy) -> None:
+    def __init__(self, table: PageTable | PageDraft, policy: Policy) -> None:
         self.table = table
         self.policy = policy
 
@@ -77,6 +77,8 @@ class SimpleIndex:
         self._tables = tables
         self._retries = retries or Retries()
         self._clock = clock
+        self._unsaved: list[tuple[PageDraft, Policy]] = []
+        self._lock = Lock()
         self._offline = offline and not self.is_local
 
     def stored(self, project: str, *, any_age: bool = False) -> Page | None:
@@ -140,26 +142,26 @@ class SimpleIndex:
             url = redact(answer.url)
             raise ServerError(f"{url} answered {answer.status}", url=url, status=answer.status)
         policy = Policy.of(answer.headers, now)
-        if answer.status == 200:
-            packed, skipped, status = _read(answer, project)
-        else:
-            packed, skipped, status = [], {}, _ABSENT
-        data = encode_page_table(
-            project,
-            packed,
-            stored_at=policy.stored_at,
-            policy=policy.to_row(),
-            index=self.url,
-            url=redact(answer.url),
-            status=status,
-            skipped=skipped,
-        )
-        table = None
+        draft = _read(answer, project, self.url)
         if policy.storable and self._tables is not None:
-            table = self._tables.write_page(self.kind, project, data)
-        table = table or decode_page_table(data)
-        assert table is not None, "what was just encoded can be decoded"
-        return self._page(table, policy), len(answer.body)
+            with self._lock:
+                self._unsaved.append((draft, policy))
+        return self._page(draft, policy), len(answer.body)
+
+    @property
+    def has_unsaved(self) -> bool:
+        """True where ``flush`` has something to do."""
+        return bool(self._unsaved)
+
+    def flush(self) -> None:
+        """Write the pages that have come since the last time."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, []
+        for draft, policy in unsaved:
+            draft.settle(policy, functools.partial(self._write, draft.releases.name))
+
+    def _write(self, project: str, data: bytes) -> PageTable | None:
+        return None if self._tables is None else self._tables.write_page(self.kind, project, data)
 
     def _renew(self, project: str, known: Page, answer: _Answer, now: float) -> None:
         """Take note that nothing has changed; the page stays the same object."""
@@ -170,7 +172,7 @@ class SimpleIndex:
         if known.policy.to_row() == before:
             self._tables.renew_page(self.kind, project, known.policy.stored_at)
 
-    def _page(self, table: PageTable, policy: Policy) -> Page:
+    def _page(self, table: PageTable | PageDraft, policy: Policy) -> Page:
         table.mend = lambda key: self._mend(table.releases.name, key)
         return Page(table, policy)
 
@@ -182,7 +184,7 @@ class SimpleIndex:
             table.mend = None
             if key in table.releases.keys:
                 try:
-                    return table.files(table.releases.keys.index(key))
+                    return table.files(list(table.releases.keys).index(key))
                 except TableDamaged:
                     continue
         return ()
@@ -200,12 +202,14 @@ class _Answer:
         self.body = read_body(response) if response.status == 200 else b""
 
 
-def _read(answer: _Answer, project: str) -> Packed:
+def _read(answer: _Answer, project: str, index: str) -> PageDraft:
     """Read the page by what it is: servers lie about the type, pages do not."""
+    if answer.status != 200:
+        return PageDraft.of_packed([], answer.url, project, index, skipped={}, status=_ABSENT)
     kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = kind.endswith(("+json", "/json")) or answer.body[:64].lstrip()[:1] == b"{"
-    parse = simple_json.pack if is_json else simple_html.pack
-    return parse(answer.body, answer.url, project)
+    make = PageDraft.of_json if is_json else PageDraft.of_html
+    return make(answer.body, answer.url, project, index)
 
 
 def _unconditional() -> Page:

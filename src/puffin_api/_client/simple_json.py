@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from puffin_api._client.page_files import FileNames, is_offerable, rows_of, strongest
+from puffin_api._client.page_files import UNFIT, FileNames, is_offerable, rows_of, strongest, why
 from puffin_api._urls import join, redact, split_credentials
 from puffin_api.errors import MetadataInvalid
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from puffin_api._cache.project_table import PackedRow
     from puffin_api._model.file import FileRow
 
+    RawFile = Mapping[str, object]
+    """A file as the page has it: a JSON object that nobody has looked at yet."""
     Packed = tuple[list[tuple[str, PackedRow]], dict[str, str], str]
 
 
@@ -30,7 +32,20 @@ def parse(body: bytes, url: str, project: str) -> tuple[Sequence[FileRow], dict[
 def pack(body: bytes, url: str, project: str) -> Packed:
     """Read a page into version and packed row of each file, what was left out and why, and the status.
 
-    One bad file is left out; it never hides the others.
+    One bad file is left out; it never hides the others. Arguments and errors are those of `read`.
+    """
+    files, skipped, status = read(body, url, project)
+    packed: list[tuple[str, PackedRow]] = []
+    for version, file in files:
+        try:
+            packed.append((version, pack_file(file, url)))
+        except UNFIT as error:
+            skipped[str(file["filename"])] = why(error)
+    return packed, skipped, status
+
+
+def read(body: bytes, url: str, project: str) -> tuple[list[tuple[str, RawFile]], dict[str, str], str]:
+    """Read a page as far as versions go: each file's version and what the page says of it, as it is.
 
     Args:
         body: The page.
@@ -45,15 +60,15 @@ def pack(body: bytes, url: str, project: str) -> Packed:
     if not isinstance(files, list):
         raise _invalid(url, project, "'files' is no list")
     version_of = FileNames(project).version
-    packed: list[tuple[str, PackedRow]] = []
+    found: list[tuple[str, RawFile]] = []
     skipped: dict[str, str] = {}
     for file in files:
         try:
-            packed.append((version_of(file["filename"]), _pack(file, url)))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            found.append((version_of(file["filename"]), file))
+        except UNFIT as error:
             label = file.get("filename") if isinstance(file, dict) else None
-            skipped[label if isinstance(label, str) else f"file {len(packed) + len(skipped)}"] = _why(error)
-    return packed, skipped, _status(page)
+            skipped[label if isinstance(label, str) else f"file {len(found) + len(skipped)}"] = why(error)
+    return found, skipped, _status(page)
 
 
 def _load(body: bytes, url: str, project: str) -> dict[str, object]:
@@ -70,7 +85,7 @@ def _load(body: bytes, url: str, project: str) -> dict[str, object]:
     return page
 
 
-def _pack(file: Mapping[str, object], page_url: str) -> PackedRow:
+def pack_file(file: Mapping[str, object], page_url: str) -> PackedRow:
     """Check one file and pack it. There are millions of them, so the usual case comes first."""
     get = file.get
     filename, url = file["filename"], file["url"]
@@ -136,10 +151,6 @@ def _status(page: Mapping[str, object]) -> str:
     if isinstance(status, dict):
         status = status.get("status")
     return status if isinstance(status, str) and status else "active"
-
-
-def _why(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _invalid(url: str, project: str, reason: str) -> MetadataInvalid:

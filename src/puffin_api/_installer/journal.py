@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     """``("mkdir", path)`` or ``("rename", from, to)``; paths are relative to site-packages."""
 
 FORMAT = 1
+_BINARY: int = getattr(os, "O_BINARY", 0)
 PREFIX = ".puffin-"
 """Begins the name of the folder of each transaction, and of all in it that is not a staged entry."""
 JOURNAL = f"{PREFIX}journal.json"
@@ -32,7 +33,7 @@ PARTS = f"{PREFIX}parts"
 
 def write_file(path: str, data: bytes, mode: int = 0o666) -> None:
     """Write a file that must not exist yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         view = memoryview(data)
         while view:

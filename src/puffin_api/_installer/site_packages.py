@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from puffin_api._model.problems import Problem
 
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
+_BINARY: int = getattr(os, "O_BINARY", 0)
 _MODULE_SUFFIXES = (".py", ".so", ".pyd")
 
 
@@ -33,10 +34,8 @@ class DistributionFolder:
 
     def read_text(self, name: str) -> str | None:
         """Return the text of a metadata file, None where it is missing or unreadable."""
-        path = self._file(name)
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-                return file.read()
+            return _read(self._file(name)).decode(errors="surrogateescape")
         except (OSError, ValueError):  # ValueError: a name that no file can have
             return None
 
@@ -60,6 +59,8 @@ class DistributionFolder:
         return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
 
     def _file(self, name: str) -> str:
+        if self.kind == "dist-info":
+            return f"{self._path}{os.sep}{name}"
         if self.kind == "egg":
             return os.path.join(self._path, "EGG-INFO", name)
         if self.kind == "egg-link":
@@ -89,7 +90,7 @@ class Listing:
         """All entries by folder."""
         self.interrupted: list[str] = []
         """Folders of transactions that have not ended."""
-        self.problems: list[Problem] = []
+        self.problems: list[BrokenMetadata | InterruptedTransaction] = []
         self.fingerprint = ""
 
 
@@ -128,23 +129,46 @@ def look(roots: Iterable[Path | str]) -> Listing:
             listing.problems.append(BrokenMetadata(name=os.path.basename(root), location=root, reason=reason))
             continue
         with entries:
-            for entry in sorted(entries, key=_entry_name):
-                names.add(entry.name)
-                if entry.name.endswith(_SUFFIXES):
-                    _take(entry, listing, marks)
-                elif entry.name.startswith(PREFIX):
+            found: list[tuple[str, str, str, str]] = []
+            for entry in entries:
+                name = entry.name
+                names.add(name)
+                if name.endswith(_SUFFIXES):
+                    _take(entry, found, listing.problems, marks)
+                elif name.startswith(PREFIX):
                     listing.interrupted.append(entry.path)
+        found.sort()
+        listing.found += found
+    listing.interrupted.sort()
+    listing.problems.sort(key=_location)
     listing.problems += [InterruptedTransaction(path=path) for path in listing.interrupted]
     marks.sort()
     listing.fingerprint = hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()[:32]
     return listing
 
 
-def _entry_name(entry: os.DirEntry[str]) -> str:
-    return entry.name
+def _location(problem: BrokenMetadata | InterruptedTransaction) -> str:
+    return problem.location if isinstance(problem, BrokenMetadata) else problem.path
 
 
-def _take(entry: os.DirEntry[str], listing: Listing, marks: list[str]) -> None:
+def _read(path: str) -> bytes:
+    """Read a file. Most that are asked for are not there: this fails at half the cost of ``open``."""
+    descriptor = os.open(path, os.O_RDONLY | _BINARY)
+    try:
+        pieces: list[bytes] = []
+        while piece := os.read(descriptor, 1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def _take(
+    entry: os.DirEntry[str],
+    found: list[tuple[str, str, str, str]],
+    problems: list[BrokenMetadata | InterruptedTransaction],
+    marks: list[str],
+) -> None:
     """Note one distribution, or why it is none."""
     name = entry.name
     try:
@@ -156,9 +180,9 @@ def _take(entry: os.DirEntry[str], listing: Listing, marks: list[str]) -> None:
     split = split_dist_info(name) if kind == "dist-info" else _split_old(entry, kind)
     if split is None:
         reason = "the name is not that of a distribution"
-        listing.problems.append(BrokenMetadata(name=name, location=entry.path, reason=reason))
+        problems.append(BrokenMetadata(name=name, location=entry.path, reason=reason))
     else:
-        listing.found.append((*split, entry.path, kind))
+        found.append((*split, entry.path, kind))
 
 
 def _split_old(entry: os.DirEntry[str], kind: str) -> tuple[str, str] | None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from puffin_api._wheel.lay_out import Layout, Places
     from puffin_api._wheel.link import Linker, Way
 
+    _Paths = tuple[Sequence[str], Sequence[str]]
+    """Where files lie, and where they go."""
+
 _THREADED = 2000
 """From so many files on, two threads link faster than one."""
 
@@ -159,33 +162,35 @@ class Stage:
         folders = [f"{new}/{path}" for path in layout.manifest.directories]
         job = _Job([path for path in folders if path not in self._made], self._files)
         source, ways = layout.archive, self._files.ways
-        for place, target, paths in self._sources(layout):
+        for place, target, old, paths in self._sources(layout):
             volumes = (self._files.volume(source), self._volume_of(place))
             kind, placed = linker.known(volumes), 0
             if kind is None:
                 job.make_folders()
-                first = (f"{source}/{paths[0][0]}", f"{target}/{paths[0][1]}")
+                first = (f"{source}/{old[0]}", f"{target}/{paths[0]}")
                 kind = linker.choose(volumes, *first, ways=ways, on_fallback=_teller(notices, source))
                 placed = 1
             if kind == "copy":
                 self._to_copy += layout.manifest.installed_size if place == layout.place else 0
                 self._check_room(target)
-            job.add(paths[placed:], source, target, ways[kind])
+            job.add((old[placed:], paths[placed:]), source, target, ways[kind])
         return job
 
-    def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[tuple[str, str]]]]:
-        """Return, for each place, the folder to wait in, and where files lie in the archive and in there."""
-        skip = layout.skip
-        tree = [(path, path) for path in layout.manifest.files if path not in skip]
+    def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[str], Sequence[str]]]:
+        """Return, for each place, the folder to wait in, where files lie, and where they wait."""
+        tree: Sequence[str] = layout.manifest.files
+        if layout.skip:
+            tree = [path for path in tree if path not in layout.skip]
         if tree:
-            yield layout.place, self._new(layout.place), tree
-        by_place: dict[str, list[tuple[str, str]]] = {}
+            yield layout.place, self._new(layout.place), tree, tree
+        by_place: dict[str, tuple[list[str], list[str]]] = {}
         for extra in layout.extra:
             if extra.content is None:
-                staged = self._staged(extra.place, extra.path)[len(self._part(extra.place)) + 1 :]
-                by_place.setdefault(extra.place, []).append((extra.source, staged))
-        for place, paths in by_place.items():
-            yield place, self._part(place), paths
+                old, new = by_place.setdefault(extra.place, ([], []))
+                old.append(extra.source)
+                new.append(self._staged(extra.place, extra.path)[len(self._part(extra.place)) + 1 :])
+        for place, (old, new) in by_place.items():
+            yield place, self._part(place), old, new
 
     def _check_room(self, folder: str) -> None:
         needed = self._to_copy
@@ -252,12 +257,12 @@ class _Job:
     def __init__(self, folders: Sequence[str], files: Files) -> None:
         self._folders = folders
         self._files = files
-        self._links: list[tuple[Sequence[tuple[str, str]], str, str, Way]] = []
+        self._links: list[tuple[_Paths, str, str, Way]] = []
         self.weight = len(folders)
 
-    def add(self, paths: Sequence[tuple[str, str]], source: str, target: str, way: Way) -> None:
+    def add(self, paths: _Paths, source: str, target: str, way: Way) -> None:
         self._links.append((paths, source, target, way))
-        self.weight += len(paths)
+        self.weight += len(paths[0])
 
     def make_folders(self) -> None:
         """Make the folders, once."""
@@ -269,7 +274,7 @@ class _Job:
         """Make and link everything."""
         self.make_folders()
         for paths, source, target, way in self._links:
-            link_files(paths, source, target, way, self._files.ways["copy"])
+            link_files(zip(*paths, strict=True), source, target, way, self._files.ways["copy"])
 
 
 def _halves(jobs: Sequence[_Job]) -> tuple[list[_Job], list[_Job]]:

@@ -87,24 +87,24 @@ class WheelManifest:
         entry_points: tuple[EntryPoint, ...],
         installed_size: int,
     ) -> None:
-        self.name = name
+        self.name: str = name
         """Normalised."""
-        self.version = version
-        self.dist_info = dist_info
+        self.version: str = version
+        self.dist_info: str = dist_info
         """Name of the ``.dist-info`` folder as it stands in the wheel."""
-        self.root_is_purelib = root_is_purelib
-        self.directories = directories
+        self.root_is_purelib: bool = root_is_purelib
+        self.directories: tuple[str, ...] = directories
         """Every directory, parents before children, ``.data`` left out."""
-        self.files = files
+        self.files: tuple[str, ...] = files
         """Every file to be linked, in archive order; RECORD, its signatures and ``.data`` left out."""
-        self.executables = executables
-        self.record = record
+        self.executables: frozenset[str] = executables
+        self.record: str = record
         """RECORD rows of ``files``, ready to be written: CSV lines that end in a newline."""
-        self.top_level = top_level
+        self.top_level: tuple[str, ...] = top_level
         """First path segments of ``files``, each once, sorted."""
-        self.data = data
-        self.entry_points = entry_points
-        self.installed_size = installed_size
+        self.data: tuple[DataFile, ...] = data
+        self.entry_points: tuple[EntryPoint, ...] = entry_points
+        self.installed_size: int = installed_size
         """Bytes of all files together."""
 
 

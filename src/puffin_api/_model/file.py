@@ -16,6 +16,7 @@ class FileRow:
     """One file that an index offers. Plain and slotted: there are tens of thousands of them."""
 
     __slots__ = (
+        "_uploaded",
         "_wheel",
         "filename",
         "hashes",
@@ -24,7 +25,6 @@ class FileRow:
         "project",
         "requires_python",
         "size",
-        "upload_time",
         "url",
         "version",
         "yanked",
@@ -39,32 +39,38 @@ class FileRow:
         url: str,
         hashes: tuple[str, ...] = (),
         size: int | None = None,
-        upload_time: float | None = None,
+        upload_time: float | str | None = None,
         requires_python: str = "",
         yanked: str | None = None,
         metadata: str | bool | None = None,
         index: str = "",
     ) -> None:
-        self.project = project
+        self.project: str = project
         """Normalised name."""
-        self.version = version
+        self.version: str = version
         """Version as ``packaging`` writes it."""
-        self.filename = filename
-        self.url = url
+        self.filename: str = filename
+        self.url: str = url
         """Absolute, without fragment and without credentials."""
-        self.hashes = hashes
+        self.hashes: tuple[str, ...] = hashes
         """Each as ``sha256:<hex>``."""
-        self.size = size
-        self.upload_time = upload_time
-        """Seconds since the epoch."""
-        self.requires_python = requires_python
-        self.yanked = yanked
+        self.size: int | None = size
+        self._uploaded = upload_time
+        self.requires_python: str = requires_python
+        self.yanked: str | None = yanked
         """None, or why it was yanked (may be empty)."""
-        self.metadata = metadata
+        self.metadata: str | bool | None = metadata
         """PEP 658: True or ``sha256:<hex>`` where announced, False where denied, None where not said."""
-        self.index = index
+        self.index: str = index
         """URL of the index, without credentials; empty for direct files."""
         self._wheel: WheelName | None = None
+
+    @property
+    def upload_time(self) -> float | None:
+        """Seconds since the epoch. Given as text (ISO 8601), it is read when it is asked for."""
+        if isinstance(self._uploaded, str):
+            self._uploaded = _seconds(self._uploaded)
+        return self._uploaded
 
     @property
     def is_wheel(self) -> bool:
@@ -174,6 +180,17 @@ class DistFile:
         if isinstance(when, str):
             fields["upload_time"] = datetime.fromisoformat(when)
         return cls(**fields)  # type: ignore[arg-type]  # the keys are those of to_dict
+
+
+def _seconds(text: str) -> float | None:
+    from datetime import UTC, datetime
+
+    try:
+        when = datetime.fromisoformat(text)
+        # Without a zone it is UTC, not the zone of this machine.
+        return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -26,13 +26,13 @@ class WheelName:
     __slots__ = ("build", "name", "stem", "tags", "version")
 
     def __init__(self, stem: str, name: str, version: str, build: str, tags: str) -> None:
-        self.stem = stem
-        self.name = name
+        self.stem: str = stem
+        self.name: str = name
         """Normalised project name."""
-        self.version = version
+        self.version: str = version
         """Version as written."""
         self.build: tuple[int, str] | tuple[()] = _build_key(build)
-        self.tags = tags
+        self.tags: str = tags
         """``python-abi-platform``, each part perhaps several joined by dots."""
 
     def expanded_tags(self) -> Iterator[str]:

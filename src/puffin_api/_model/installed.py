@@ -50,9 +50,9 @@ class InstalledDistribution:
     __slots__ = ("_location", "_memo", "_source", "name", "version")
 
     def __init__(self, name: str, version: str, location: str, source: InstalledSource) -> None:
-        self.name = name
+        self.name: str = name
         """Normalised."""
-        self.version = version
+        self.version: str = version
         """As written; not always a valid version."""
         self._location = location
         self._source = source
@@ -203,11 +203,11 @@ class InstalledSet:
         problems: tuple[Problem, ...] = (),
         fingerprint: str = "",
     ) -> None:
-        self.distributions = distributions
+        self.distributions: tuple[InstalledDistribution, ...] = distributions
         """By name; the same name twice where a project is installed twice."""
-        self.problems = problems
+        self.problems: tuple[Problem, ...] = problems
         """What was seen while listing; ``Environment.check`` looks for more."""
-        self.fingerprint = fingerprint
+        self.fingerprint: str = fingerprint
         """Changes with every change of what is installed."""
         self._by_name: dict[str, InstalledDistribution] = {}
         for dist in distributions:

@@ -55,12 +55,12 @@ class DistMetadata:
         requires_python: str = "",
         extras: tuple[str, ...] = (),
     ) -> None:
-        self.name = name
+        self.name: str = name
         """Normalised."""
-        self.version = version
-        self.requires = requires
-        self.requires_python = requires_python
-        self.extras = extras
+        self.version: str = version
+        self.requires: tuple[RequirementRow, ...] = requires
+        self.requires_python: str = requires_python
+        self.extras: tuple[str, ...] = extras
         """Normalised names of the extras that are declared."""
 
 

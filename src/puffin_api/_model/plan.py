@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from puffin_api._model.events import Notice
     from puffin_api._model.file import DistFile
     from puffin_api._model.installed import InstalledDistribution
-    from puffin_api._model.resolution import DependencyPath, ResolvedPackage
+    from puffin_api._model.resolution import DependencyPath, Resolution, ResolvedPackage
 
     Action = Literal["install", "upgrade", "downgrade", "reinstall", "remove"]
     Cause = Literal["missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan"]
@@ -152,6 +152,12 @@ class Plan:
         default=(), eq=False, repr=False, alias="leaving"
     )
     _arriving: tuple[CachedWheel, ...] = attrs.field(default=(), eq=False, repr=False, alias="arriving")
+    _resolution: Resolution | None = attrs.field(default=None, eq=False, repr=False, alias="resolution")
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """What the plan was made from; None for the removal of packages."""
+        return self._resolution
 
     @property
     def is_empty(self) -> bool:

@@ -45,17 +45,17 @@ class Releases:
         skipped: Mapping[str, str] | None = None,
         index: str = "",
     ) -> None:
-        self.name = name
+        self.name: str = name
         """Normalised."""
-        self.versions = versions
+        self.versions: Sequence[str] = versions
         """As ``packaging`` writes them, each once, ascending."""
-        self.keys = keys
+        self.keys: Sequence[str] = keys
         """``version_key`` of each version."""
-        self.prereleases = prereleases
+        self.prereleases: int = prereleases
         """Mask of the versions that are pre-releases or development releases."""
         self.skipped: Mapping[str, str] = skipped or {}
         """Files that are no part of any version, with the reason."""
-        self.index = index
+        self.index: str = index
         """URL of the index, without credentials."""
         self.derived: dict[object, object] = {}
         self._files = files

@@ -134,14 +134,14 @@ class ResolvedPackage:
         source: str = "index",
         metadata_from: str = "wheel",
     ) -> None:
-        self.name = name
+        self.name: str = name
         """Normalised."""
-        self.version = version
-        self.extras = extras
+        self.version: str = version
+        self.extras: tuple[str, ...] = extras
         """Normalised extras that are part of the resolution, sorted."""
-        self.source = source
+        self.source: str = source
         """``index``, ``url`` or ``path``."""
-        self.metadata_from = metadata_from
+        self.metadata_from: str = metadata_from
         """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
         self._file = file
         self._files = files
@@ -247,7 +247,7 @@ class Resolution:
         self.target = target
         self.inputs: Mapping[str, object] = MappingProxyType(dict(inputs or {}))
         """What was asked, as JSON-able data."""
-        self.notices = tuple(notices)
+        self.notices: tuple[Notice, ...] = tuple(notices)
 
     @functools.cached_property
     def packages(self) -> Mapping[str, ResolvedPackage]:

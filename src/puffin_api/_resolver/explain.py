@@ -19,14 +19,15 @@ def failure(last: Incompatibility) -> ResolutionFailed:
     """Make the error that says why there is no solution."""
     nodes, reasons = _nodes(last)
     conflicts = _own_requirements(nodes)
-    derivation = Derivation(tuple(nodes), hints=_hints(nodes))
+    hints = _hints(nodes)
     excluded = {
         name: [{"version": version, "reason": reason} for version, reason in found.items()]
         for name, found in reasons.items()
     }
     return ResolutionFailed(
-        derivation.explain("short"),
-        derivation=derivation,
+        Derivation(tuple(nodes)).explain("short"),
+        hint="; ".join(hints),
+        derivation=Derivation(tuple(nodes), hints=hints),
         conflicts=conflicts,
         excluded=excluded,
     )

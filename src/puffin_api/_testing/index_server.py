@@ -55,7 +55,7 @@ class Asked:
 
     def __init__(self, path: str, headers: Mapping[str, str]) -> None:
         self.path = path
-        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.headers: dict[str, str] = {name.lower(): value for name, value in headers.items()}
 
     def __repr__(self) -> str:
         return f"Asked({self.path!r})"
@@ -80,7 +80,7 @@ class Reply:
     def __init__(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         self.body = body
-        self.headers = dict(headers or {})
+        self.headers: dict[str, str] = dict(headers or {})
 
 
 class LoopbackIndex:

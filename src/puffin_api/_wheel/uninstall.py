@@ -113,6 +113,7 @@ class _Folder:
 
     def __init__(self) -> None:
         self.mine: list[str] = []
+        """Names of the owned files that are there."""
         self.folders: list[str] = []
         """Paths of the folders inside that hold, or may hold, owned files."""
         self.stray = False
@@ -162,15 +163,18 @@ class _Sweep:
     def _read(self, folder: str, entries: Iterable[os.DirEntry[str]], found: _Folder) -> None:
         names, children = self._names.get(folder, ()), self._children.get(folder, ())
         in_cache = folder.endswith(os.sep + _CACHE)
+        mine = found.mine
         for entry in entries:
             name = entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if name in names and not entry.is_dir(follow_symlinks=False):  # nearly all of them
+                mine.append(name)
+            elif entry.is_dir(follow_symlinks=False):
                 if name in children or (name == _CACHE and names):
                     found.folders.append(entry.path)
                 else:
                     found.stray = True
-            elif name in names or (in_cache and self._is_compiled(folder, name)):
-                found.mine.append(entry.path)
+            elif in_cache and self._is_compiled(folder, name):
+                mine.append(name)
             else:
                 found.stray = True
                 if name in children:
@@ -193,6 +197,7 @@ class _Sweep:
             ):
                 going.add(folder)
             else:
-                pieces.append(found.mine + [path for path in found.folders if path in going])
+                files = [f"{folder}{os.sep}{name}" for name in found.mine]
+                pieces.append(files + [path for path in found.folders if path in going])
         for paths in reversed(pieces):
             self._removal.entries += paths
