@@ -1,7 +1,13 @@
 """Errors as data: decide by code and fields, never by text."""
 
 # [start:decide]
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 from puffin_api import errors
+
+T = TypeVar("T")
 
 
 def advice(error: errors.PuffinError) -> str:
@@ -20,6 +26,25 @@ def advice(error: errors.PuffinError) -> str:
 
 
 # [end:decide]
+
+
+# [start:retry]
+def patiently(call: Callable[[], T], *, tries: int = 3, sleep: Callable[[float], object] = time.sleep) -> T:
+    """Call again what may well succeed later; leave alone what a second try cannot mend."""
+    for attempt in range(1, tries):
+        try:
+            return call()
+        except errors.Cancelled:
+            raise  # retryable, but the user has just said no
+        except errors.PuffinError as error:
+            if not error.retryable:
+                raise
+            asked = getattr(error, "retry_after", None)
+            sleep(asked if asked is not None else 2.0**attempt)
+    return call()
+
+
+# [end:retry]
 
 
 # [start:store]

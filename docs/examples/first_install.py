@@ -1,20 +1,49 @@
-"""The program of the tutorial: a new environment with Flask in it."""
+"""The program of the tutorial: a new environment with Flask in it, and without again."""
 
-# [start:program]
+# [start:environment]
+import os
+import subprocess
+
 from puffin_api import Cache, Client, Installer, Interpreter, Resolver
 
-environment = Interpreter.current().create_venv("demo-env", exists="reuse")
-with Client(cache=Cache.user()) as client:
-    resolution = Resolver(client).resolve(["flask>=3"], target=environment)
-    report = Installer(environment, client).install(resolution)
-# [end:program]
+environment = Interpreter.current().create_venv("demo-env", exists="replace")
+print(environment.target)
+# [end:environment]
 
-# [start:look]
-for package in resolution.packages.values():
-    print(package.name, package.version)
-for change in report.changes:
-    print(change.action, change.name, change.old, "->", change.new)
-# [end:look]
+# [start:resolve]
+client = Client.from_environ(os.environ, cache=Cache.user())
+resolution = Resolver(client).resolve(["flask>=3"], target=environment)
+print(f"{len(resolution.packages)} packages")
+# [end:resolve]
+
+
+# [start:tree]
+def show(name: str, depth: int = 0) -> None:
+    package = resolution.packages[name]
+    print("  " * depth + f"{package.name} {package.version}")
+    for edge in package.requires:
+        show(edge.name, depth + 1)
+
+
+show("flask")
+# [end:tree]
+
+# [start:plan]
+installer = Installer(environment, client)
+plan = installer.plan(resolution)
+for change in plan.changes:
+    print(change.action, change.name, change.new)
+# [end:plan]
+
+# [start:install]
+report = installer.install(plan)
+print("changed:", report.changed)
+# [end:install]
+
+# [start:import]
+python = environment.interpreter.path
+subprocess.run([python, "-c", "import flask; print('imported', flask.__name__)"], check=True)
+# [end:import]
 
 # [start:why]
 for path in resolution.why("markupsafe"):
@@ -22,7 +51,13 @@ for path in resolution.why("markupsafe"):
 # [end:why]
 
 # [start:again]
-with Client(cache=Cache.user()) as client:
-    plan = Installer(environment, client).plan(resolution)
-print(plan.is_empty)
+again = installer.install(resolution)
+print("changed:", again.changed)
 # [end:again]
+
+# [start:uninstall]
+gone = installer.uninstall(["flask"])
+print([(change.action, change.name) for change in gone.changes])
+print([dist.name for dist in environment.installed()])
+client.close()
+# [end:uninstall]

@@ -1,13 +1,33 @@
 """Resolve on this machine for another one."""
 
 # [start:target]
-from puffin_api import Target
+from puffin_api import Client, Resolver, Target
 
 target = Target.for_platform("3.13", "manylinux_2_28_aarch64")
-print(target.python, target.markers["platform_machine"])
+print(target)
 # [end:target]
 
 # [start:stored]
 stored = target.to_dict()  # JSON-able: keep it beside a lock file
 assert Target.from_dict(stored) == target
 # [end:stored]
+
+
+# [start:lock]
+def lock(client: Client, requirements: list[str], target: Target) -> str:
+    """Resolve for the target, and write pinned requirements with hashes."""
+    resolution = Resolver(client).resolve(requirements, target=target)
+    return resolution.to_requirements_txt(hashes=True, annotate=True)
+
+
+# [end:lock]
+
+
+# [start:inventory]
+def inventory(client: Client, requirements: list[str], target: Target) -> list[tuple[str, str, str]]:
+    """List name, version and file of everything that would be installed there; nothing is downloaded."""
+    resolution = Resolver(client).resolve(requirements, target=target)
+    return [(p.name, p.version, p.file.filename) for p in resolution.packages.values()]
+
+
+# [end:inventory]

@@ -1,9 +1,8 @@
 """Progress and cancel: a reporter that keeps totals, a token that a button or a clock may throw."""
 
 # [start:reporter]
-from puffin_api.model import CancelToken, Event, FetchFinished, FetchProgress, FetchStarted, Notice
-
-from puffin_api import Client, Resolver, Target, errors
+from puffin_api import CancelToken, Client, Resolver, Target, errors
+from puffin_api.model import Event, FetchFinished, FetchProgress, FetchStarted, Notice
 
 
 class Totals:
@@ -32,9 +31,10 @@ class Totals:
 
 
 # [start:cancel]
-def resolve_within(seconds: float, client: Client, requirements: list[str], target: Target) -> str:
+def resolve_within(
+    seconds: float, client: Client, requirements: list[str], target: Target, button: CancelToken
+) -> str:
     """Resolve, but not for longer than so many seconds, and stop at once when the button is pressed."""
-    button = CancelToken()  # give button.cancel to the button; any thread may call it
     totals = Totals()
     try:
         resolution = Resolver(client).resolve(
@@ -44,7 +44,7 @@ def resolve_within(seconds: float, client: Client, requirements: list[str], targ
             cancel=CancelToken.any(button, CancelToken.deadline(seconds)),
         )
     except errors.DeadlineExceeded:
-        return f"gave up after {seconds} s"
+        return f"gave up after {seconds:g} s"
     except errors.Cancelled as stopped:
         return f"stopped: {stopped.reason}; the environment is {stopped.state}"
     return f"{len(resolution.packages)} packages, {sum(totals.received.values())} bytes"

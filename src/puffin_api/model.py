@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from puffin_api._model.cache_reports import CacheReport, CacheSize, CacheStatus, LinkSupport
 from puffin_api._model.cached import CachedWheel
 from puffin_api._model.cancel import CancelToken
 from puffin_api._model.derivation import Conclusion, Derivation, Fact, Statement
-from puffin_api._model.direct_url import DirectUrl
+from puffin_api._model.direct_url import ArchiveInfo, DirectUrl, DirInfo, VcsInfo
+from puffin_api._model.dist_info import InstalledEntryPoint
 from puffin_api._model.events import (
     Backtracked,
     BuildFinished,
@@ -29,8 +31,11 @@ from puffin_api._model.events import (
     RollbackStarted,
 )
 from puffin_api._model.file import DistFile
-from puffin_api._model.installed import InstalledDistribution, InstalledSet
-from puffin_api._model.requirement_manifest import Manifest
+from puffin_api._model.installed import (
+    InstalledDistribution,
+    InstalledEntryPoint,
+    InstalledSet,
+)
 from puffin_api._model.metadata import CoreMetadata
 from puffin_api._model.options import (
     Allow,
@@ -56,7 +61,9 @@ from puffin_api._model.plan import (
     InstallReport,
     Plan,
     PreparedPlan,
+    Recovered,
     RecoveryReport,
+    StaleReport,
 )
 from puffin_api._model.problems import (
     BrokenMetadata,
@@ -70,6 +77,7 @@ from puffin_api._model.problems import (
     VersionConflict,
 )
 from puffin_api._model.project import Project
+from puffin_api._model.requirement_manifest import Manifest
 from puffin_api._model.resolution import (
     DependencyPath,
     Edge,
@@ -82,6 +90,7 @@ from puffin_api._model.target import Target
 
 __all__ = [
     "Allow",
+    "ArchiveInfo",
     "Backtracked",
     "Blocker",
     "Break",
@@ -90,6 +99,9 @@ __all__ = [
     "BuildOutput",
     "BuildPolicy",
     "BuildStarted",
+    "CacheReport",
+    "CacheSize",
+    "CacheStatus",
     "CachedWheel",
     "CancelToken",
     "CandidateRejected",
@@ -102,6 +114,7 @@ __all__ = [
     "CoreMetadata",
     "DependencyPath",
     "Derivation",
+    "DirInfo",
     "DirectUrl",
     "DistFile",
     "DuplicateDistribution",
@@ -117,9 +130,12 @@ __all__ = [
     "IndexStrategy",
     "InstallReport",
     "InstalledDistribution",
+    "InstalledEntryPoint",
+    "InstalledEntryPoint",
     "InstalledSet",
     "InterruptedTransaction",
     "LinkMode",
+    "LinkSupport",
     "LockWaiting",
     "Manifest",
     "MissingDependency",
@@ -135,6 +151,8 @@ __all__ = [
     "PrereleaseMode",
     "Problem",
     "Project",
+    "Recovered",
+    "Recovered",
     "RecoveryReport",
     "Refresh",
     "Resolution",
@@ -144,12 +162,15 @@ __all__ = [
     "RetryPolicy",
     "RollbackFinished",
     "RollbackStarted",
+    "StaleReport",
+    "StaleReport",
     "Statement",
     "Target",
     "Timeouts",
     "Tls",
     "UnsupportedPython",
     "Upgrade",
+    "VcsInfo",
     "VersionChoice",
     "VersionConflict",
 ]

@@ -103,6 +103,27 @@ def tree(top):
     return found
 
 
+class Folder(Place):
+    """A plain folder: modules at its top, scripts in ``bin``."""
+
+    def __init__(self, tmp_path):
+        self.tmp_path = tmp_path
+        self.prefix = self.site = tmp_path / "folder"
+        self.bin = self.prefix / "bin"
+        self.executable = "/usr/bin/env python3"
+
+    @property
+    def scheme(self):
+        site = self.site
+        return {
+            "purelib": site,
+            "platlib": site,
+            "scripts": self.bin,
+            "data": site,
+            "headers": site / "include",
+        }
+
+
 class Crash(BaseException):
     """The process is gone: nothing that it still wants to do is done."""
 

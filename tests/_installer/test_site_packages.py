@@ -103,6 +103,19 @@ def test_earlier_folders_come_first(tmp_path):
     assert list_distributions([tmp_path / "plat", tmp_path / "pure"]).get("a").version == "1.0"
 
 
+def test_a_folder_that_is_reached_in_two_ways_is_read_once(place):
+    place.change(place.wheel("a"))
+    alias = place.prefix / "lib64"
+    alias.symlink_to(place.prefix / "lib")
+    other = alias / place.site.relative_to(place.prefix / "lib")
+
+    installed = list_distributions([place.site, other])
+
+    assert len(installed) == 1
+    assert installed.problems == ()
+    assert installed.fingerprint == fingerprint([place.site])
+
+
 def test_legacy_distributions_are_listed(place, tmp_path):
     (place.site / "one-1.0-py3.8.egg-info").write_text("Name: one\nVersion: 1.0\nRequires-Dist: x\n")
     egg = place.site / "two-2.0-py3.8.egg/EGG-INFO"

@@ -28,7 +28,7 @@ from puffin_api.errors import (
     PlanOutdated,
     RollbackFailed,
 )
-from tests._installer.environment_kit import Place, failing_files
+from tests._installer.environment_kit import Folder, Place, failing_files
 
 
 @pytest.fixture
@@ -460,6 +460,28 @@ def test_a_symlinked_environment_is_installed_into_where_it_really_is(place, tmp
 
     assert {base for base, _ in result.removed} == {str(place.site), str(alias.site)}
     assert not (place.bin / "a").exists()
+
+
+def test_a_plain_folder_may_hold_scripts_beside_modules(tmp_path):
+    folder = Folder(tmp_path)
+    scripts = {"console_scripts": {"run": "a:main"}}
+    wheel = folder.wheel(
+        "a",
+        files={"a.py": "", "bin/own.sh": "o", "include/x.h": ""},
+        entry_points=scripts,
+        data={"data/bin/more": "m", "data/etc/a": ""},
+    )
+
+    folder.change(wheel, folder.wheel("b", files={"b.py": "", "bin/other": ""}))
+
+    assert sorted(os.listdir(folder.bin)) == ["more", "other", "own.sh", "run"]
+    assert (folder.bin / "run").read_text().startswith("#!/usr/bin/env python3\n")
+    record = folder.record("a-1.0.dist-info")
+    assert {"bin/own.sh", "bin/run", "bin/more", "include/x.h", "etc/a"} <= set(record)
+    folder.change(folder.wheel("a", "2.0", files={"a.py": ""}))
+    assert sorted(os.listdir(folder.bin)) == ["other"]
+    folder.remove("a", "b")
+    assert sorted(os.listdir(folder.site)) == ["bin", "include"]
 
 
 def test_a_case_conflict_is_found_where_the_volume_has_no_case(place):

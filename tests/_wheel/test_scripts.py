@@ -50,6 +50,7 @@ def test_generated_code_holds_nothing_but_names(part):
 def test_a_plain_path_is_named_in_the_first_line():
     assert shebang("/usr/bin/python3") == b"#!/usr/bin/python3\n"
     assert shebang("/usr/bin/python3", "-E") == b"#!/usr/bin/python3 -E\n"
+    assert shebang("/usr/bin/env python3") == b"#!/usr/bin/env python3\n"
 
 
 def test_the_longest_first_line_has_127_bytes():

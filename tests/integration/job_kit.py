@@ -146,6 +146,9 @@ class JitteryIndex(LoopbackIndex):
         self._chance = random.Random(seed)
         self._longest = longest
 
+    def reseed(self, seed):
+        self._chance = random.Random(seed)
+
     def answer(self, asked):
         time.sleep(self._chance.random() * self._longest)
         return super().answer(asked)

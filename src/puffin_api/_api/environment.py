@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from puffin_api.protocols import Runner
 
 LOCK_NAME = ".puffin-api.lock"
+FOLDER_LOCK_NAME = ".puffin_api.lock"
+"""In a plain folder, where the other name would be taken for the folder of a transaction."""
 
 
 class Environment:
@@ -185,7 +187,7 @@ class Environment:
         Raises:
             LockTimeout: Somebody held it for longer.
         """
-        from puffin_api._cache.locks import Cancel, FileLocks
+        from puffin_api._cache.locks import FileLocks
 
         with self.hold(FileLocks(timeout), cancel=cancel):
             yield
@@ -194,7 +196,8 @@ class Environment:
         self, locks: FileLocks, *, cancel: Cancel | None = None
     ) -> contextlib.AbstractContextManager[None]:
         """Return the lock, to be entered; for those who have locks of their own."""
-        return locks.hold(self.root / LOCK_NAME, what=f"change {self.root}", cancel=cancel)
+        name = LOCK_NAME if self.has_interpreter else FOLDER_LOCK_NAME
+        return locks.hold(self.root / name, what=f"change {self.root}", cancel=cancel)
 
     def recover(
         self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None

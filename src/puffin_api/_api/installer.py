@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-import attrs
-
 from puffin_api._api.operation import operation
 from puffin_api._installer import planner, transaction
 from puffin_api._model.events import LockWaiting
@@ -85,7 +83,7 @@ class Installer:
         Raises:
             ProtectedPackage: A protected package would have to change.
         """
-        plan = planner.make_plan(
+        return planner.make_plan(
             resolution,
             self._environment.installed(),
             mode=mode,
@@ -95,7 +93,6 @@ class Installer:
             cached=_Cached(resolution, self._client),
             environment=str(self._environment.root),
         )
-        return attrs.evolve(plan, resolution=resolution)  # a plan that is outdated is made anew from it
 
     def plan_uninstall(
         self,
@@ -288,9 +285,11 @@ class Installer:
 
     def _prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
         self._refuse(plan)
-        files = [change.package.file for change in plan.changes if change.package is not None]
-        wheels, fetched = self._client.prepare_wheels(files, pump)
-        return PreparedPlan(plan=plan, wheels=wheels, bytes_downloaded=fetched)
+        here = {wheel.name: wheel for wheel in plan.arriving}
+        packages = [change.package for change in plan.changes if change.package is not None]
+        missing = [package.file for package in packages if package.name not in here]
+        fetched, received = self._client.prepare_wheels(missing, pump)
+        return PreparedPlan(plan=plan, wheels={**here, **fetched}, bytes_downloaded=received)
 
     def _refuse(self, plan: Plan) -> None:
         """Raise whatever speaks against a plan, before anything is downloaded."""

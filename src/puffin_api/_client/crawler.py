@@ -107,7 +107,10 @@ class CallSource:
                 continue
             self._hinted.add(name)
             try:
-                if self._without_network(name) is None:
+                found = self._without_network(name)
+                if found is not None:
+                    self._seen[name] = found
+                else:
                     self._submit(lambda name=name: self._crawl(name, scout))  # type: ignore[misc]  # bound now
             except PuffinError:
                 pass  # kept in memory, for the one who asks

@@ -12,7 +12,7 @@ from puffin_api._client.hosts import Hosts
 from puffin_api._client.remote_wheel import RemoteWheels
 from puffin_api._client.retry import Retries
 from puffin_api._client.simple_index import Page, SimpleIndex
-from puffin_api._concurrency import SILENT, OnceMap
+from puffin_api._concurrency import SILENT, Lock, OnceMap
 from puffin_api._model.file import DistFile
 from puffin_api._model.metadata import dist_metadata, parse_metadata
 from puffin_api._model.names import normalize
@@ -156,6 +156,7 @@ class Registry:
         self._metadata: dict[str, Result] = {}
         self._metadata_tables: dict[tuple[str, str], MetadataTable] = {}
         self._unsaved: set[tuple[str, str]] = set()
+        self._flushing = Lock()
         self.loading_pages: OnceMap[str, Releases] = OnceMap()
         """Projects that are being asked for at the moment."""
         self.loading_metadata: OnceMap[str, Result] = OnceMap()
@@ -374,16 +375,13 @@ class Registry:
         )
 
     def flush(self) -> None:
-        """Store what was learned since the last time."""
-        for index in self._indexes:
-            if isinstance(index, SimpleIndex):
-                index.flush()
-        while self._unsaved:
-            try:
-                key = self._unsaved.pop()
-            except KeyError:  # another thread was quicker
-                return
-            self._metadata_tables[key].flush()
+        """Store what was learned since the last time; on return it is stored, whoever did it."""
+        with self._flushing:
+            for index in self._indexes:
+                if isinstance(index, SimpleIndex):
+                    index.flush()
+            while self._unsaved:
+                self._metadata_tables[self._unsaved.pop()].flush()
 
     def _table(self, file: FileRow) -> MetadataTable | None:
         kind = self._kinds.get(file.index)

@@ -109,7 +109,8 @@ class Placer:
     def _claims(self) -> dict[tuple[str, str], list[Layout]]:
         claims: dict[tuple[str, str], list[Layout]] = {}
         for layout in self._layouts:
-            tops = {(layout.place, top) for top in (*layout.manifest.top_level, layout.manifest.dist_info)}
+            own = {*layout.manifest.top_level, layout.manifest.dist_info} - layout.elsewhere
+            tops = {(layout.place, top) for top in own}
             tops.update((extra.place, extra.path.partition("/")[0]) for extra in layout.extra)
             for key in sorted(tops):
                 if key[1].startswith(PREFIX):  # would be taken for what a transaction left

@@ -10,6 +10,7 @@ from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, Break, Change, Plan
 from puffin_api._model.requirement import lenient_row
+from puffin_api._model.resolution import Resolution
 from puffin_api.errors import ProtectedPackage
 
 TYPE_CHECKING = False
@@ -56,8 +57,7 @@ def make_plan(
 ) -> Plan:
     """Work out the changes that turn what is installed into what was resolved.
 
-    A version that is there is kept: where it came from an index and shall come from one, or where
-    both have the same direct URL.
+    A version that is there is kept, unless a direct URL is asked for and it came from elsewhere.
 
     Args:
         resolution: What shall be there.
@@ -98,6 +98,7 @@ def make_plan(
         kept=sum(1 for name in resolution.packages if name in installed) - planner.replaced,
         leaving=_leaving(changes, installed),
         arriving=planner.arriving(changes),
+        resolution=resolution if isinstance(resolution, Resolution) else None,
     )
 
 
@@ -209,10 +210,11 @@ class _Planner:
         return None if self._same_origin(package.name, dist) else "origin"
 
     def _same_origin(self, name: str, dist: InstalledDistribution) -> bool:
-        wanted, there = self._direct_urls.get(name), dist.direct_url
-        if wanted is None or there is None:
-            return wanted is there
-        return wanted.same_origin(there)
+        wanted = self._direct_urls.get(name)
+        if wanted is None:
+            return True  # whoever asks for a version has it, wherever it came from
+        there = dist.direct_url
+        return there is not None and wanted.same_origin(there)
 
     def _change(self, package: ResolvedPackage, dist: InstalledDistribution | None, cause: Cause) -> Change:
         self.replaced += dist is not None

@@ -118,7 +118,7 @@ def look(roots: Iterable[Path | str]) -> Listing:
     """Read each folder once; a folder that is missing is empty."""
     listing = Listing()
     marks: list[str] = []
-    for root in dict.fromkeys(os.fspath(root) for root in roots):
+    for root in _distinct(roots):
         names = listing.names[root] = set()
         try:
             entries = os.scandir(root)
@@ -145,6 +145,22 @@ def look(roots: Iterable[Path | str]) -> Listing:
     marks.sort()
     listing.fingerprint = hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()[:32]
     return listing
+
+
+def _distinct(roots: Iterable[Path | str]) -> list[str]:
+    """Leave out folders that are an earlier one by another path, as ``lib64`` often is ``lib``."""
+    paths = list(dict.fromkeys(os.fspath(root) for root in roots))
+    if len(paths) == 1:
+        return paths
+    found: dict[object, str] = {}
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            found[path] = path  # whatever is wrong with it, reading it tells
+        else:
+            found.setdefault((status.st_dev, status.st_ino), path)
+    return list(found.values())
 
 
 def _location(problem: BrokenMetadata | InterruptedTransaction) -> str:

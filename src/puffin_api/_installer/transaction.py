@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from puffin_api._wheel.lay_out import Layout
     from puffin_api.errors import State
 
-_MANY_FILES = 2000
+_MANY_FILES = 100
 """From here on, the trash of a commit is emptied by the worker pool, after the call."""
 
 

@@ -107,6 +107,9 @@ class Blocker:
     name: str
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
     def to_dict(self) -> dict[str, object]:
         """Return the blocker as JSON-able data."""
         return {"schema": 1, **attrs.asdict(self)}

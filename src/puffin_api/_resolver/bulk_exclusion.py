@@ -7,7 +7,7 @@ instead of one conflict for each.
 
 from __future__ import annotations
 
-from puffin_api._resolver.incompatibility import Depends, Incompatibility, term
+from puffin_api._resolver.incompatibility import Dependency, term
 from puffin_api._resolver.version_set import ABSENT, PRESENT
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ class Run:
         """How many of the versions that the package may have now are excluded."""
         return max(1, (self._alike & self._package.current).bit_count())
 
-    def incompatibility(self) -> Incompatibility | None:
+    def incompatibility(self) -> Dependency | None:
         """Return what excludes them all; None where there is nothing to exclude."""
         if not self._alike:
             return None
@@ -73,8 +73,7 @@ class Run:
         terms = [term(package, self._alike)]
         if self._admitted:
             terms.append(term(dependency, dependency.full & ~self._admitted))
-        cause = Depends(package, dependency, tuple(self._rows), "")
-        return Incompatibility(tuple(terms), cause)
+        return Dependency(tuple(terms), dependency, self._admitted, tuple(self._rows), "")
 
     def _extend(self, batch: Sequence[int], mask: int) -> int:
         """Take candidates in until one is different; returns those that were not looked at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from puffin_api._model.derivation import Conclusion, Derivation, Fact, Statement
-from puffin_api._resolver.incompatibility import Belongs, Conflict, Depends, Required, Unusable
+from puffin_api._resolver.incompatibility import Belongs, Conflict, Dependency, Required, Unusable
 from puffin_api._resolver.version_set import ABSENT, bits, runs
 from puffin_api.errors import ResolutionFailed
 
@@ -90,8 +90,8 @@ def _fact(incompatibility: Incompatibility) -> Fact:
     match incompatibility.cause:
         case Required(row=row):
             return Fact("required", _require_text(incompatibility, row.text), terms, (row.text,))
-        case Depends() as cause:
-            return _dependency(incompatibility, cause, terms)
+        case None if isinstance(incompatibility, Dependency):
+            return _dependency(incompatibility, terms)
         case Unusable() as cause:
             found = _reasons(cause)
             return Fact("unusable", _unusable_text(cause.package, found), terms, (), found)
@@ -107,26 +107,21 @@ def _require_text(incompatibility: Incompatibility, requirement: str) -> str:
     return f"you require {requirement} and there is no such version"
 
 
-def _dependency(incompatibility: Incompatibility, cause: Depends, terms: tuple[Statement, ...]) -> Fact:
-    base = cause.dependent
-    mask = incompatibility.mask(base) or 0
+def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
+    base, mask, _ = fact.terms[0]
     dependent = statement(base, mask)
-    who = f"{dependent} with the extra {cause.extra!r}" if cause.extra else str(dependent)
-    texts = tuple(dict.fromkeys(row.text for row in cause.rows))
-    asked = texts[0].partition(";")[0].strip() if len(texts) == 1 else _asked(incompatibility, cause)
+    who = f"{dependent} with the extra {fact.extra!r}" if fact.extra else str(dependent)
+    rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
+    texts = tuple(dict.fromkeys(row.text for row in rows))
+    # Several requirements that differ in words are said by what they come to.
+    together = statement(fact.dependency, fact.states & ~ABSENT)
+    asked = texts[0].partition(";")[0].strip() if len(texts) == 1 else str(together)
     text = f"{who} depends on {asked}"
-    if cause.dependency.unknown:
-        return Fact("not-found", f"{text} and {cause.dependency.unknown}", terms, texts)
-    if incompatibility.mask(cause.dependency) is None:
+    if fact.dependency.unknown:
+        return Fact("not-found", f"{text} and {fact.dependency.unknown}", terms, texts)
+    if not fact.states:
         text += " and there is no such version"
     return Fact("dependency", text, terms, texts)
-
-
-def _asked(incompatibility: Incompatibility, cause: Depends) -> str:
-    """Say what several requirements that differ in words ask for together."""
-    mask = incompatibility.mask(cause.dependency)
-    wanted = cause.dependency.full & ~mask if mask is not None else 0
-    return str(statement(cause.dependency, wanted & ~ABSENT))
 
 
 def statement(package: Package, mask: int) -> Statement:

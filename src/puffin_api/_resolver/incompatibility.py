@@ -22,22 +22,6 @@ class Required:
         self.row = row
 
 
-class Depends:
-    """Some versions of a package depend on some versions of another."""
-
-    __slots__ = ("dependency", "dependent", "extra", "rows")
-
-    def __init__(
-        self, dependent: Package, dependency: Package, rows: tuple[RequirementRow, ...], extra: str
-    ) -> None:
-        self.dependent = dependent
-        self.dependency = dependency
-        self.rows = rows
-        """One requirement where all versions agree, else several with the same effect."""
-        self.extra = extra
-        """The extra of the dependent that needs it, empty for all."""
-
-
 class Unusable:
     """These versions cannot be used, each for its own reason (by bit number)."""
 
@@ -67,9 +51,6 @@ class Conflict:
         self.right = right
 
 
-Cause = Required | Depends | Unusable | Belongs | Conflict
-
-
 class Incompatibility:
     """A set of terms of which at least one must be false in every solution.
 
@@ -78,9 +59,10 @@ class Incompatibility:
 
     __slots__ = ("cause", "terms")
 
-    def __init__(self, terms: Terms, cause: Cause) -> None:
+    def __init__(self, terms: Terms, cause: Cause | None) -> None:
         self.terms = terms
         self.cause = cause
+        """None only in a ``Dependency``, which is its own cause."""
 
     def mask(self, package: Package) -> int | None:
         """Return the mask of the term for a package, None where there is no such term."""
@@ -89,11 +71,38 @@ class Incompatibility:
                 return mask
         return None
 
+
+class Dependency(Incompatibility):
+    """Some versions of a package (the first term) depend on some versions of another."""
+
+    __slots__ = ("dependency", "extra", "rows", "states")
+
+    def __init__(
+        self,
+        terms: Terms,
+        dependency: Package,
+        states: int,
+        rows: RequirementRow | tuple[RequirementRow, ...],
+        extra: str,
+    ) -> None:
+        self.terms = terms
+        self.cause = None
+        self.dependency = dependency
+        self.states = states
+        """What it may be in; no term where that is nothing."""
+        self.rows = rows
+        """One requirement where all versions agree, else several with the same effect."""
+        self.extra = extra
+        """The extra of the dependent that needs it, empty for all."""
+
     def widen(self, mask: int) -> None:
-        """Let the first term hold for more versions, which have the same dependency."""
+        """Let it hold for more versions, which have the same dependency."""
         package, old, _ = self.terms[0]
         new = old | mask
         self.terms = ((package, new, package.full & ~new), *self.terms[1:])
+
+
+Cause = Required | Unusable | Belongs | Conflict
 
 
 def term(package: Package, mask: int) -> tuple[Package, int, int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._resolver.candidates import Candidates
-    from puffin_api._resolver.incompatibility import Incompatibility
+    from puffin_api._resolver.incompatibility import Dependency, Incompatibility
     from puffin_api._resolver.snapshot import Snapshot
 
     Assignment = tuple[int, int, int, Incompatibility | None, int]
@@ -21,6 +25,9 @@ CONFLICT_EARLY = 3
 CONFLICT_LATE = 4
 """Its choice often made others fail."""
 UNSPECIFIED = 5
+
+
+_NO_EXTRAS: Mapping[str, Package] = MappingProxyType({})
 
 
 class Package:
@@ -64,8 +71,8 @@ class Package:
         """Bit number of the decided state, 0 while undecided."""
         self.history: list[Assignment] = []
         self.incompatibilities: list[Incompatibility] = []
-        self.edges: dict[tuple[Package, int, str], Incompatibility] = {}
-        """Dependencies already told: (package, mask, extra) -> incompatibility."""
+        self.edges: list[Dependency] = []
+        """Dependencies already told."""
         self.order = order
         """Order of discovery, shared by a project and its extras."""
         self.tiebreak = tiebreak
@@ -75,7 +82,7 @@ class Package:
         self.culprit = 0
         """How often it had others rejected."""
         self.base: Package = self
-        self.extras: dict[str, Package] = {}
+        self.extras: Mapping[str, Package] = _NO_EXTRAS
         self.snapshot: Snapshot
         self.candidates: Candidates
         self.metadata: dict[int, DistMetadata] = {}
@@ -89,6 +96,13 @@ class Package:
         """Why nothing is known of the project; empty where it is."""
         self.widest = 8
         """How many candidates to ask for at once at the next conflict."""
+
+    def find_edge(self, target: Package, states: int, extra: str) -> Dependency | None:
+        """Return the dependency that was told for another version and is the same."""
+        for edge in self.edges:
+            if edge.dependency is target and edge.states == states and edge.extra == extra:
+                return edge
+        return None
 
     def __repr__(self) -> str:
         return f"{self.name}[{self.extra}]" if self.extra else self.name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from puffin_api._concurrency import Lock
 from puffin_api._resolver.candidates import is_file
 from puffin_api._resolver.snapshot import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.metadata import DistMetadata
@@ -27,12 +30,21 @@ class RequirementScout:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._views: dict[str, View] = {}
+        self._noted: deque[Sequence[RequirementRow]] = deque()
+        self._lock = Lock()
         self._asked: dict[str, dict[RequirementRow, None]] = {}
 
-    def expect(self, rows: Iterable[RequirementRow]) -> None:
+    def expect(self, rows: Sequence[RequirementRow]) -> None:
         """Take note of requirements."""
-        for row in rows:
-            self._asked.setdefault(row.name, {})[row] = None
+        self._noted.append(rows)  # sorted when somebody wants to know: mostly nobody does
+
+    def _asked_of(self, name: str) -> list[RequirementRow]:
+        """Return what has been asked of a project so far."""
+        with self._lock:
+            while self._noted:
+                for row in self._noted.popleft():
+                    self._asked.setdefault(row.name, {})[row] = None
+            return list(self._asked.get(name, ()))
 
     def pick(self, releases: Releases) -> FileRow | None:
         """Return the file of the best version that all requirements so far admit."""
@@ -40,7 +52,7 @@ class RequirementScout:
             return None
         snapshot = Snapshot.of(releases)
         mask = snapshot.full
-        for row in list(self._asked.get(releases.name, ())):
+        for row in self._asked_of(releases.name):
             mask &= self._problem.mask(snapshot, row)
         candidates = self._problem.candidates(snapshot)
         self._views[releases.name] = candidates.view
@@ -59,7 +71,7 @@ class RequirementScout:
         if view is None:
             return ()
         rows = list(self._problem.rows(view, metadata))
-        extras = {extra for row in list(self._asked.get(file.project, ())) for extra in row.extras}
+        extras = {extra for row in self._asked_of(file.project) for extra in row.extras}
         for extra in sorted(extras):
             rows += self._problem.rows(view, metadata, extra)
         self.expect(rows)

@@ -17,7 +17,7 @@ from puffin_api._resolver.bulk_exclusion import Run
 from puffin_api._resolver.candidates import is_file, summary
 from puffin_api._resolver.incompatibility import (
     Belongs,
-    Depends,
+    Dependency,
     Incompatibility,
     Required,
     Unusable,
@@ -105,7 +105,7 @@ class Solver:
             tiebreak = len(base.extras) + 1
             extra = Package(base.name, name, ABSENT | PRESENT, order=base.order, tiebreak=tiebreak)
             extra.base = base
-            base.extras[name] = extra
+            base.extras = {**base.extras, name: extra}
             terms = (term(extra, PRESENT), term(base, ABSENT))
             self._propagator.add(Incompatibility(terms, Belongs(extra)))
         return extra
@@ -160,13 +160,12 @@ class Solver:
         else:
             self._priorities.count(package, conflict, self._exclude_alike(package, conflict))
 
-    def _exclude_alike(self, package: Package, conflict: Incompatibility) -> int:
+    def _exclude_alike(self, package: Package, conflict: Dependency) -> int:
         """Exclude the next candidates too where they ask the same; returns how many are excluded."""
-        cause = conflict.cause
-        if package.extra or not isinstance(cause, Depends) or cause.dependency.base is package:
+        if package.extra or conflict.dependency.base is package:
             return 1
         moved = self._priorities.moved
-        run = Run(self._problem, self._knowledge, package, cause.dependency, moved)
+        run = Run(self._problem, self._knowledge, package, conflict.dependency, moved)
         run.collect()
         excluded = run.incompatibility()
         if excluded is not None:
@@ -175,7 +174,7 @@ class Solver:
 
     # --- dependencies -------------------------------------------------------------------------
 
-    def _tell_dependencies(self, package: Package, version: int) -> Incompatibility | None:
+    def _tell_dependencies(self, package: Package, version: int) -> Dependency | None:
         """Add an incompatibility for each dependency; returns the first that is satisfied already."""
         if not self._problem.dependencies:
             return None
@@ -200,17 +199,17 @@ class Solver:
 
     def _edge(
         self, package: Package, version: int, target: Package, states: int, row: RequirementRow
-    ) -> Incompatibility | None:
+    ) -> Dependency | None:
         """Note one dependency; returns its incompatibility if the partial solution satisfies it."""
         base, bit = package.base, 1 << version
         if target is base and states & bit:
             return None  # it asks for itself as it is
-        key = (target, states, package.extra)
-        known = base.edges.get(key)
+        known = base.find_edge(target, states, package.extra)
         if known is not None:
             known.widen(bit)
         else:
-            known = base.edges[key] = _new_edge(package, bit, target, states, row)
+            known = _new_edge(package, bit, target, states, row)
+            base.edges.append(known)
         return known if not target.current & states or target is base else None
 
     # --- conflicts ----------------------------------------------------------------------------
@@ -244,7 +243,7 @@ class Solver:
 
 def _new_edge(
     package: Package, bit: int, target: Package, states: int, row: RequirementRow
-) -> Incompatibility:
+) -> Dependency:
     """Make the incompatibility of a dependency, and give it to its packages."""
     base = package.base
     terms: tuple[tuple[Package, int, int], ...] = ((base, bit, base.full ^ bit),)
@@ -252,7 +251,7 @@ def _new_edge(
         terms = (*terms, (package, PRESENT, ABSENT))
     if states and target is not base:
         terms = (*terms, (target, target.full ^ states, states))
-    edge = Incompatibility(terms, Depends(base, target, (row,), package.extra))
+    edge = Dependency(terms, target, states, row, package.extra)
     for other, _, _ in terms:
         other.incompatibilities.append(edge)
     return edge

@@ -54,6 +54,10 @@ class Places:
                 return inner, path[len(prefix) :]
         return place, path
 
+    def inside(self, place: str) -> tuple[tuple[str, str], ...]:
+        """Return the places inside a place: the path there, ending in ``/``, and which it is."""
+        return self._nested.get(place, ())
+
     def relative(self, place: str, path: str, *, start: str) -> str:
         """Return the path as seen from the place ``start``, with ``/``: as a RECORD there names it."""
         if place == start:
@@ -108,7 +112,18 @@ class LaidOutFile:
 class Layout:
     """Everything that installing one wheel puts somewhere."""
 
-    __slots__ = ("_taken", "archive", "dist_info", "extra", "manifest", "name", "notices", "place", "skip")
+    __slots__ = (
+        "_taken",
+        "archive",
+        "dist_info",
+        "elsewhere",
+        "extra",
+        "manifest",
+        "name",
+        "notices",
+        "place",
+        "skip",
+    )
 
     def __init__(self, wheel: CachedWheel, place: str) -> None:
         self.manifest = wheel.manifest
@@ -122,6 +137,8 @@ class Layout:
         """Files that are written into the dist-info folder; RECORD is the last."""
         self.skip: set[str] = set()
         """Files of the tree that are not to be linked."""
+        self.elsewhere: set[str] = set()
+        """Top-level folders of the tree of which nothing is left in it."""
         self.notices: list[Notice] = []
         self._taken: set[tuple[str, str]] = set()
 
@@ -172,6 +189,9 @@ def lay_out(
     for data in manifest.data:
         layout.add(_data_file(layout, data, places, executable))
     layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
+    for prefix, inner in places.inside(layout.place):
+        if prefix[:-1] in manifest.top_level:
+            _hand_over(layout, prefix, inner)
     return layout
 
 
@@ -188,6 +208,25 @@ def _data_file(layout: Layout, data: DataFile, places: Places, executable: str) 
     path = f"{layout.name}/{data.path}" if data.scheme == "headers" else data.path
     place, path = places.locate(data.scheme, path)
     return LaidOutFile(place, path, data.digest, data.size, source=data.source, executable=data.executable)
+
+
+def _hand_over(layout: Layout, prefix: str, inner: str) -> None:
+    """Count the files of a folder that is a place of its own (``bin`` of a plain folder) as that one's."""
+    manifest = layout.manifest
+    for path, digest, size in parse_record(manifest.record):
+        if path.startswith(prefix):
+            layout.skip.add(path)
+            layout.add(
+                LaidOutFile(
+                    inner,
+                    path[len(prefix) :],
+                    digest,
+                    int(size),
+                    source=path,
+                    executable=path in manifest.executables,
+                )
+            )
+    layout.elsewhere.add(prefix[:-1])
 
 
 def _shipped_script(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:

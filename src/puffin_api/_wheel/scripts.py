@@ -64,7 +64,9 @@ def shebang(executable: str, arguments: str = "") -> bytes:
         InstallFailed: The path cannot be quoted.
     """
     plain = f"#!{executable}{arguments and ' ' + arguments}\n".encode(errors="surrogateescape")
-    if " " not in executable and "\t" not in executable and len(plain) <= _LONGEST_SHEBANG:
+    # A command with its argument, for places without an interpreter of their own.
+    spaced = not executable.startswith("/usr/bin/env ") and (" " in executable or "\t" in executable)
+    if not spaced and len(plain) <= _LONGEST_SHEBANG:
         return plain
     extra = f" {arguments}" if arguments else ""
     text = f"#!/bin/sh\n'''exec' {_quoted(executable)}{extra} \"$0\" \"$@\"\n' '''\n"
