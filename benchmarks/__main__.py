@@ -160,45 +160,39 @@ class Bench:
             first = interpreter.create_venv(self.fresh("venv"))
             Installer(first, client).install(resolution)
             self.uv(*sync, "-p", python_of(interpreter.create_venv(self.fresh("venv"))), cache=uv_cache)
-            for _ in range(self.rounds):
-                self._one_install(case, client, interpreter, resolution, uv_cache, sync, pins)
+            rounds = [self._places(interpreter, client, uv_cache) for _ in range(self.rounds)]
+            # Nothing is deleted between what is timed: ext4 is slow to make files where many were
+            # removed within the last seconds.
+            for theirs, installer in rounds:
+                self.pair(
+                    "install, warm",
+                    case,
+                    lambda python=theirs: self.uv(*sync, "--offline", "-p", python, cache=uv_cache),
+                    lambda to=installer: timed(lambda: to.install(resolution))[0],
+                )
+            for theirs, installer in rounds:
+                self.pair(
+                    "no-op plan",
+                    case,
+                    lambda python=theirs: self.uv(*sync, "--offline", "-p", python, cache=uv_cache),
+                    lambda to=installer: timed(lambda: check_empty(to.plan(resolution)))[0],
+                )
+            remove = ("pip", "uninstall", "-q", "-r", pins)
+            names = list(resolution.packages)
+            for theirs, installer in rounds:
+                self.pair(
+                    "uninstall",
+                    case,
+                    lambda python=theirs: self.uv(*remove, "-p", python, cache=uv_cache),
+                    lambda to=installer: timed(lambda: to.uninstall(names))[0],
+                )
 
-    def _one_install(  # the state of one round
-        self,
-        case: str,
-        client: Client,
-        interpreter: Interpreter,
-        resolution: Resolution,
-        uv_cache: Path,
-        sync: tuple[str | Path, ...],
-        pins: Path,
-    ) -> None:
+    def _places(self, interpreter: Interpreter, client: Client, uv_cache: Path) -> tuple[Path, Installer]:
+        """Make an environment for each of the two."""
         theirs = python_of(interpreter.create_venv(self.fresh("venv")))
         # Otherwise uv would be charged for asking each new interpreter what it is.
         self.uv("pip", "list", "-q", "-p", theirs, cache=uv_cache)
-        ours = interpreter.create_venv(self.fresh("venv"))
-        installer = Installer(ours, client)
-        self.pair(
-            "install, warm",
-            case,
-            lambda: self.uv(*sync, "--offline", "-p", theirs, cache=uv_cache),
-            lambda: timed(lambda: installer.install(resolution))[0],
-        )
-        self.pair(
-            "no-op plan",
-            case,
-            lambda: self.uv(*sync, "--offline", "-p", theirs, cache=uv_cache),
-            lambda: timed(lambda: check_empty(installer.plan(resolution)))[0],
-        )
-        names = list(resolution.packages)
-        self.pair(
-            "uninstall",
-            case,
-            lambda: self.uv("pip", "uninstall", "-q", "-r", pins, "-p", theirs, cache=uv_cache),
-            lambda: timed(lambda: installer.uninstall(names))[0],
-        )
-        for python in (theirs, python_of(ours)):
-            shutil.rmtree(python.parent.parent, ignore_errors=True)  # trash may still be emptied
+        return theirs, Installer(interpreter.create_venv(self.fresh("venv")), client)
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -255,16 +249,20 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     recorded, source = HERE / "recorded", upstream()
-    with tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=HERE) as folder:
-        with RecordedIndex(recorded, source) as index, RecordedIndex(recorded, source, delay=0.03) as far:
-            bench = Bench(index, Path(folder), options.rounds)
-            for case in options.cases:
-                if "resolve" in options.jobs:
-                    bench.resolve_rows(case)
-                if "far" in options.jobs and case != "flask":
-                    bench.resolve_rows(case, job="resolve, cold, 30 ms away", index=far)
-                if "install" in options.jobs:
-                    bench.install_rows(case)
+    near, away = RecordedIndex(recorded, source), RecordedIndex(recorded, source, delay=0.03)
+    with (
+        tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=HERE) as folder,
+        near as index,
+        away as far,
+    ):
+        bench = Bench(index, Path(folder), options.rounds)
+        for case in options.cases:
+            if "resolve" in options.jobs:
+                bench.resolve_rows(case)
+            if "far" in options.jobs and case != "flask":
+                bench.resolve_rows(case, job="resolve, cold, 30 ms away", index=far)
+            if "install" in options.jobs:
+                bench.install_rows(case)
     if "import" in options.jobs:
         bare, extra = import_row(options.rounds)
         print(f"import: {extra:.1f} ms over {bare:.1f} ms of bare Python (target 10 ms)")

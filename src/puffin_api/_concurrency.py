@@ -254,13 +254,14 @@ class OnceMap(Generic[K, T]):
 class Pump:
     """The events of one call of the public API, delivered on the thread that called.
 
-    Workers ``send``; the caller delivers whatever has come whenever it waits for a task, and once
-    more at the end. Ctrl-C and the cancel token act in these waits.
+    Workers ``send``; the caller delivers whatever has come whenever it waits for a task or looks
+    whether it is cancelled, and once more at the end. Ctrl-C and the cancel token act there too.
     """
 
     def __init__(self, deliver: Callable[[object], None] | None = None, cancel: Token | None = None) -> None:
         self._deliver = deliver
         self._cancel = cancel
+        self._thread = threading.get_ident()
         self._inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._open: dict[int, Callable[[], object]] = {}
         self._last: dict[int, float] = {}
@@ -273,7 +274,13 @@ class Pump:
         """True where nobody listens: senders may save themselves the making of events."""
 
     def check(self) -> None:
-        """Raise when the caller has cancelled. For any thread."""
+        """Raise when the caller has cancelled. For any thread; on the caller's own, deliver events first.
+
+        Work that never waits would keep its events to itself: whoever may be stopped here may also
+        be heard here.
+        """
+        if self._deliver is not None and threading.get_ident() == self._thread:
+            self.deliver()
         if self._cancel is not None:
             self._cancel.check()
 
@@ -358,7 +365,19 @@ class Pump:
             if unfinished is not None:
                 self.send(unfinished())
         self._closed = True
-        self.deliver()
+        self._deliver_rest()
+
+    def _deliver_rest(self) -> None:
+        """Deliver all that is left: what was heard to begin is heard to end, even by one that raises."""
+        failure: BaseException | None = None
+        while True:
+            try:
+                self.deliver()
+                break
+            except BaseException as error:  # noqa: BLE001  # raised below
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def _await(self, task: Task[T]) -> None:
         # A silent pump may serve several threads at once: each has to get its own wake-up.

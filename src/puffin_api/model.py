@@ -31,11 +31,7 @@ from puffin_api._model.events import (
     RollbackStarted,
 )
 from puffin_api._model.file import DistFile
-from puffin_api._model.installed import (
-    InstalledDistribution,
-    InstalledEntryPoint,
-    InstalledSet,
-)
+from puffin_api._model.installed import InstalledDistribution, InstalledSet
 from puffin_api._model.metadata import CoreMetadata
 from puffin_api._model.options import (
     Allow,
@@ -131,7 +127,6 @@ __all__ = [
     "InstallReport",
     "InstalledDistribution",
     "InstalledEntryPoint",
-    "InstalledEntryPoint",
     "InstalledSet",
     "InterruptedTransaction",
     "LinkMode",
@@ -152,7 +147,6 @@ __all__ = [
     "Problem",
     "Project",
     "Recovered",
-    "Recovered",
     "RecoveryReport",
     "Refresh",
     "Resolution",
@@ -162,7 +156,6 @@ __all__ = [
     "RetryPolicy",
     "RollbackFinished",
     "RollbackStarted",
-    "StaleReport",
     "StaleReport",
     "Statement",
     "Target",

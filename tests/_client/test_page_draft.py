@@ -12,7 +12,11 @@ PAGE = {
     "meta": {"api-version": "1.1"},
     "files": [
         {"filename": "a-1.0.tar.gz", "url": "https://files.invalid/a-1.0.tar.gz", "hashes": {}},
-        {"filename": "a-2.0rc1-py3-none-any.whl", "url": "a-2.0rc1-py3-none-any.whl", "hashes": {"sha256": "AB"}},
+        {
+            "filename": "a-2.0rc1-py3-none-any.whl",
+            "url": "a-2.0rc1-py3-none-any.whl",
+            "hashes": {"sha256": "AB"},
+        },
         {"filename": "a-1.0-py3-none-any.whl", "url": 7, "hashes": {}},
         {"filename": "a-nonsense-py3-none-any.whl", "url": "x", "hashes": {}},
     ],

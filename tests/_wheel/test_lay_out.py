@@ -66,12 +66,21 @@ def test_record_describes_what_will_be_written(place):
         assert rows[path] == (digest_bytes(content), str(len(content)))
     assert rows['a/od"d,name.txt'] == (digest_bytes(b"x"), "1")
     assert rows["a-1.0.dist-info/RECORD"] == ("", "")
+    assert not layout.links_record
     assert [path.rpartition("/")[2] for path, _ in layout.dist_info] == [
-        "INSTALLER",
         "REQUESTED",
         "direct_url.json",
         "RECORD",
     ]
+
+
+def test_a_wheel_that_brings_nothing_of_this_place_has_its_record_linked(place):
+    layout = lay_out(place.wheel("a"), Places(FOLDERS), executable="/p")
+
+    assert layout.links_record
+    assert layout.dist_info == []
+    assert layout.tree[-1] == "a-1.0.dist-info/RECORD"
+    assert layout.digests()["a-1.0.dist-info/RECORD"] == ""
 
 
 def test_an_entry_point_counts_before_a_shipped_script_of_its_name(place):

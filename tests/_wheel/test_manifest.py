@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puffin_api._model.cached import DataFile, EntryPoint, WheelManifest
+from puffin_api._model.cached import MANIFEST_FORMAT, DataFile, EntryPoint, WheelManifest
 from puffin_api._wheel.manifest import read_manifest, read_manifest_and_hashes, write_manifest
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -73,7 +73,7 @@ def test_a_manifest_is_one_json_document(tmp_path):
 
     document = json.loads((tmp_path / "manifest.json").read_bytes())
 
-    assert document["puffin-manifest"] == 1
+    assert document["puffin-manifest"] == MANIFEST_FORMAT
     assert document["columns"]["files"] == list(manifest().files)
 
 

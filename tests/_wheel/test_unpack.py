@@ -17,7 +17,7 @@ from puffin_api._concurrency import Pump, WorkerPool
 from puffin_api._model.cancel import CancelToken
 from puffin_api._testing.wheels import make_wheel, record_digest, wheel_filename, write_wheel
 from puffin_api._wheel.manifest import read_manifest, read_manifest_and_hashes
-from puffin_api._wheel.record import parse_record
+from puffin_api._wheel.record import digest_bytes, parse_record
 from puffin_api._wheel.unpack import unpack_wheel
 from puffin_api.errors import (
     CacheUnavailable,
@@ -77,15 +77,17 @@ def test_the_tree_is_that_of_the_wheel(tmp_path, compression):
 
     found = tree(tmp_path / "target" / "files")
     expected = {**FILES, **{f"demo-1.0.data/{path}": text for path, text in DATA.items()}}
-    described = {f"demo-1.0.dist-info/{part}" for part in ("METADATA", "WHEEL", "entry_points.txt")}
-    assert found.keys() == expected.keys() | described
+    parts = ("METADATA", "WHEEL", "entry_points.txt", "INSTALLER", "RECORD")
+    assert found.keys() == expected.keys() | {f"demo-1.0.dist-info/{part}" for part in parts}
     assert all(found[path] == text.encode() for path, text in expected.items())
 
 
 def test_the_manifest_says_all_that_installing_needs(tmp_path):
     manifest = unpack(tmp_path, full_wheel())
 
-    described = tuple(f"demo-1.0.dist-info/{part}" for part in ("METADATA", "WHEEL", "entry_points.txt"))
+    parts = ("METADATA", "WHEEL", "entry_points.txt", "INSTALLER")
+    described = tuple(f"demo-1.0.dist-info/{part}" for part in parts)
+    assert manifest.has_record
     assert (manifest.name, manifest.version, manifest.dist_info) == ("demo", "1.0", "demo-1.0.dist-info")
     assert manifest.root_is_purelib is False
     assert manifest.files == (*FILES, *described)
@@ -104,6 +106,8 @@ def test_the_manifest_says_all_that_installing_needs(tmp_path):
     ]
     assert (manifest.data[0].digest, manifest.data[0].size) == (record_digest("#!python\n"), 9)
     unpacked = tree(tmp_path / "target" / "files")
+    record = unpacked.pop("demo-1.0.dist-info/RECORD")
+    assert record.decode().startswith(manifest.record)
     assert manifest.installed_size == sum(len(content) for content in unpacked.values())
     assert parse_record(manifest.record) == [
         (path, record_digest(unpacked[path]), str(len(unpacked[path]))) for path in manifest.files
@@ -145,7 +149,7 @@ def test_only_the_executable_bit_is_kept(tmp_path):
     assert stat.S_IMODE((files / "demo/run").stat().st_mode) == expected | (expected & 0o444) >> 2
 
 
-def test_files_that_only_installers_write_are_left_out(tmp_path):
+def test_files_that_only_installers_write_are_ours(tmp_path):
     theirs = {"INSTALLER": "other", "REQUESTED": "", "direct_url.json": "{}", "RECORD.jws": "x"}
 
     manifest = unpack(tmp_path, make_wheel("demo", "1.0", dist_info_files=theirs))
@@ -153,8 +157,21 @@ def test_files_that_only_installers_write_are_left_out(tmp_path):
     assert [path for path in manifest.files if path.startswith("demo-1.0.dist-info/")] == [
         "demo-1.0.dist-info/METADATA",
         "demo-1.0.dist-info/WHEEL",
+        "demo-1.0.dist-info/INSTALLER",
     ]
-    assert not any(path.endswith(tuple(theirs)) for path in tree(tmp_path / "target" / "files"))
+    found = tree(tmp_path / "target" / "files")
+    assert found["demo-1.0.dist-info/INSTALLER"] == b"puffin-api\n"
+    assert not any(path.endswith(("REQUESTED", "direct_url.json", ".jws")) for path in found)
+
+
+def test_the_record_in_the_archive_lists_what_is_linked(tmp_path):
+    manifest = unpack(tmp_path, full_wheel())
+
+    found = tree(tmp_path / "target" / "files")
+    rows = parse_record(found["demo-1.0.dist-info/RECORD"].decode())
+    assert [path for path, _, _ in rows] == [*manifest.files, "demo-1.0.dist-info/RECORD"]
+    for path, digest, size in rows[:-1]:
+        assert (digest, size) == (digest_bytes(found[path]), str(len(found[path])))
 
 
 def test_announced_directories_are_no_files_and_empty_ones_are_left_out(tmp_path):
@@ -287,7 +304,7 @@ def test_made_wheels_come_back(tmp_path_factory, data):
 
     found = tree(folder / "target" / "files")
     assert {path: found[path] for path in contents} == contents
-    assert set(manifest.files) == found.keys()
+    assert {*manifest.files, "demo-1.0.dist-info/RECORD"} == found.keys()
     assert as_data(read_manifest(folder / "target" / "manifest.json")) == as_data(manifest)
 
 

@@ -283,12 +283,18 @@ def _drop_overrides():
 # -- programs in a process of their own
 
 
-def run_program(program, *arguments, check=True, wrap=()):
-    """Run Python source with the library at hand; returns what it prints, as JSON where it can be."""
+def run_program(program, *arguments, check=True, raw=False, wrap=()):
+    """Run Python source with the library at hand; returns what it prints, read as JSON.
+
+    Args:
+        check: Fail where it fails.
+        raw: Return the finished process instead, with what it printed as ``value``.
+        wrap: A command that runs the command that follows it.
+    """
     head = f"import sys; sys.path[:0] = {[str(SOURCE), str(TESTS)]!r}\n"
     command = [*wrap, sys.executable, "-c", head + program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-    return done
+        done.value = json.loads(done.stdout)
+    return done if raw or not check else done.value

@@ -173,7 +173,8 @@ def test_a_source_distribution_comes_with_advice(environment, serve, make_client
 
 
 @pytest.mark.parametrize(
-    ("text", "column"), [("app >== 1", 4), ("app[x", 3), ("", 0), ("-r list.txt", 0), ("app; os_nam == 'x'", 5)]
+    ("text", "column"),
+    [("app >== 1", 4), ("app[x", 3), ("", 0), ("-r list.txt", 0), ("app; os_nam == 'x'", 5)],
 )
 def test_a_requirement_that_does_not_parse(environment, index, make_client, text, column):
     error = failure(environment, make_client(index), "log", text)
@@ -243,7 +244,9 @@ def test_an_answer_that_stops_in_the_middle(environment, index, make_client, par
     assert index.count(part) == 1, "one try was asked for"
 
 
-def test_a_wheel_that_stops_in_the_middle_is_tried_as_often_as_the_caller_says(environment, index, make_client):
+def test_a_wheel_that_stops_in_the_middle_is_tried_as_often_as_the_caller_says(
+    environment, index, make_client
+):
     client = make_client(index, timeouts=SHORT, retries=RetryPolicy(attempts=2, backoff=0))
     resolution = Resolver(client).resolve(["app"], target=environment)
     index.forget()
@@ -452,9 +455,7 @@ def test_a_wheel_that_is_broken_inside(environment, serve, make_client, tmp_path
     data, kind, code = BROKEN[how]
     index = serve()
     index.add("bad-1.0-py3-none-any.whl", data, core_metadata=True)
-    index.page(
-        "/files/bad-1.0-py3-none-any.whl.metadata", "Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n"
-    )
+    index.page("/files/bad-1.0-py3-none-any.whl.metadata", "Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
     before = cached_archives(tmp_path / "cache")
 
     error = failure(environment, make_client(index), "bad")
@@ -487,7 +488,9 @@ def test_one_bad_wheel_of_many_leaves_the_others_in_the_cache_and_nothing_instal
     environment, serve, make_client
 ):
     index = serve(graph_files())
-    index.add("net-3.0-py3-none-any.whl", make_wheel("net", "3.0", files={"../evil.py": ""}, requires=["log"]))
+    index.add(
+        "net-3.0-py3-none-any.whl", make_wheel("net", "3.0", files={"../evil.py": ""}, requires=["log"])
+    )
 
     failure(environment, make_client(index), "app")
     index.add("net-3.0-py3-none-any.whl", make_wheel("net", "3.0", requires=["log"]))
@@ -591,19 +594,24 @@ def test_a_file_in_the_place_of_the_cache(tmp_path):
 
 @needs_rights
 def test_a_cache_that_turns_read_only(environment, index, make_client, tmp_path):
-    client = make_client(index, cache=Cache(tmp_path / "second"))
-    resolution = Resolver(client).resolve(["app"], target=environment)
-    folders = [tmp_path / "second", *(p for p in (tmp_path / "second").rglob("*") if p.is_dir())]
+    second = tmp_path / "second"
+    resolution = Resolver(make_client(index, cache=Cache(second))).resolve(["app"], target=environment)
+    folders = [second, *(path for path in second.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
 
+    def job():
+        # A client of its own: its threads have the rights of the thread that starts them.
+        client = make_client(index, cache=Cache(second))
+        return find_error(lambda: Installer(environment, client).install(resolution))
+
     with unchanged(environment):
-        error = as_plain_user(lambda: find_error(lambda: Installer(environment, client).install(resolution)))
+        error = as_plain_user(job)
 
     for folder in folders:
         folder.chmod(0o755)
-    assert type(error) in (CacheUnavailable, NotWritable)
-    assert error.path.startswith(str(tmp_path / "second"))
+    assert type(error) in (CacheUnavailable, NotWritable), error
+    assert error.path.startswith(str(second))
     assert error.to_dict()["state"] == "untouched"
 
 

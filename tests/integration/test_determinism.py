@@ -78,8 +78,13 @@ def test_from_network_disk_and_memory_comes_the_same(serve, make_client, tmp_pat
     assert len(index.requests) == asked
 
     revalidated = Resolver(make_client(index, refresh=Refresh.all())).resolve(["p0", "p1"], target=LINUX)
-    assert {asked.path for asked in index.requests[asked:]} <= {f"/simple/p{n}/" for n in range(12)}
-    assert all("if-none-match" in asked.headers for asked in index.requests[asked:])
+    later = index.requests[asked:]
+    pages = [request for request in later if request.path.startswith("/simple/")]
+    assert pages
+    assert all("if-none-match" in request.headers for request in pages)
+    # What is read ahead may differ, but nothing that was read is read again.
+    files = [request.path for request in index.requests if not request.path.startswith("/simple/")]
+    assert len(files) == len(set(files))
 
     uncached = Resolver(make_client(index, cache=None)).resolve(["p0", "p1"], target=LINUX)
     assert cold == memory == disk == revalidated == uncached
@@ -142,7 +147,9 @@ def test_planning_asks_nothing_and_preparing_downloads_only_what_is_missing(serv
     plan = installer.plan(resolution)
     assert index.requests == []
     assert [change.name for change in plan.changes] == ["app", "web"]
-    assert plan.download_bytes == sum(r.file.size for r in resolution.packages.values() if r.name in "app web")
+    assert plan.download_bytes == sum(
+        r.file.size for r in resolution.packages.values() if r.name in "app web"
+    )
     prepared = installer.prepare(plan)
 
     assert sorted(request.path for request in index.requests) == [

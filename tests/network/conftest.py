@@ -20,6 +20,7 @@ from puffin_api import (
     Resolution,
     Resolver,
 )
+from puffin_api._api.environment import LOCK_NAME
 from puffin_api.errors import InterpreterNotFound
 from puffin_api.model import DistFile, InstallReport
 from tests.network.other_tools import describe
@@ -39,7 +40,6 @@ RESOLVED_ONLY = {"airflow"}
 _JOBS = [pytest.param((name, python), id=f"{name}-{python}") for name in SETS for python in PYTHONS]
 _INSTALLED = [job for job in _JOBS if job.values[0][0] not in RESOLVED_ONLY]
 _TABLE = pytest.StashKey[list[dict[str, str]]]()
-LOCK_NAME = ".puffin-api.lock"
 
 
 @dataclass
@@ -89,15 +89,22 @@ def open_client(cache: Cache | None = None, **options) -> Client:
 
 
 def find_python(version: str) -> Interpreter:
-    """Find an interpreter on PATH or in the usual places, or skip the test."""
-    named = [Path(item) for item in os.environ.get("PUFFIN_TEST_PYTHONS", "").split(os.pathsep) if item]
-    given = [path / "bin" if path.is_dir() else path.parent for path in named]
-    managed = Path.home().glob(".pyenv/versions/*/bin")
-    places = [os.environ.get("PATH", ""), *map(str, given), *map(str, named), *sorted(map(str, managed))]
+    """Find an interpreter, or skip the test.
+
+    It is looked for on PATH, then in the executables and prefixes that PUFFIN_TEST_PYTHONS lists, then
+    where a version manager of the user may have put it.
+    """
+    given = [Path(item) for item in os.environ.get("PUFFIN_TEST_PYTHONS", "").split(os.pathsep) if item]
+    folders = [
+        folder for path in given for folder in ((path, path / "bin") if path.is_dir() else (path.parent,))
+    ]
+    folders += sorted(Path.home().glob(".pyenv/versions/*/bin"))
+    places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)])
     try:
-        return Interpreter.find(version, environ={"PATH": os.pathsep.join(places)})
+        return Interpreter.find(version, environ={"PATH": places})
     except InterpreterNotFound as error:
-        pytest.skip(f"there is no Python {version} here ({'; '.join(error.tried) or 'none on PATH'})")
+        tried = f" (tried: {'; '.join(error.tried)})" if error.tried else ""
+        pytest.skip(f"no Python {version} here{tried}; name one in PUFFIN_TEST_PYTHONS")
 
 
 @pytest.fixture(scope="session")

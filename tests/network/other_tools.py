@@ -74,9 +74,7 @@ def run(*command: str | Path, fails: bool = False, **variables: str) -> str:
 
 def uv(*arguments: str | Path, cache: Path, fails: bool = False) -> str:
     """Run the uv beside us with a cache of its own."""
-    return run(
-        sys.executable, "-m", "uv", *arguments, "--no-config", "--cache-dir", cache, fails=fails
-    )
+    return run(sys.executable, "-m", "uv", *arguments, "--no-config", "--cache-dir", cache, fails=fails)
 
 
 def uv_compile(requirements: list[str], python: Path, folder: Path, *options: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -226,14 +227,10 @@ def _wheel(filename: str) -> tuple[str, Version | None, frozenset[Tag]]:
 
 
 def _rank(tags: frozenset[Tag], place: Place) -> int | None:
-    ranks = _RANKS.get(place.tags)
-    if ranks is None:
-        ranks = {}
-        for position, text in enumerate(place.tags):
-            for tag in parse_tag(text):
-                ranks.setdefault(tag, position)
-        _RANKS[place.tags] = ranks
+    ranks = _ranks(place.tags)
     return min((ranks[tag] for tag in tags if tag in ranks), default=None)
 
 
-_RANKS: dict[tuple[str, ...], dict[Tag, int]] = {}
+@functools.cache
+def _ranks(tags: tuple[str, ...]) -> dict[Tag, int]:
+    return {tag: rank for rank, text in reversed(list(enumerate(tags))) for tag in parse_tag(text)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +11,7 @@ from packaging.version import Version
 
 from puffin_api import Installer, Refresh, Resolver
 from tests.network.conftest import listing, open_client
-from tests.network.other_tools import import_all, pip, pins, uv, uv_compile
+from tests.network.other_tools import import_all, pins, pip, uv, uv_compile
 from tests.network.soundness import Chosen, faults, usable_versions
 
 pytestmark = pytest.mark.network
@@ -55,7 +56,9 @@ def test_what_lies_in_the_environment_is_sound(installed):
 
 
 def test_versions_are_those_of_uv_from_wheels(resolved, tmp_path):
+    start = time.perf_counter()
     theirs = uv_compile(resolved.requirements, resolved.python, tmp_path, "--no-build")
+    resolved.row["uv, cold"] = f"{time.perf_counter() - start:.2f} s"
     ours = resolved.versions
     if ours != theirs:  # something may have been released between the two: look again
         with open_client(resolved.client.cache, refresh=Refresh.all()) as client:
@@ -78,7 +81,9 @@ def test_where_uv_may_build_it_differs_only_in_what_has_no_wheel(resolved, tmp_p
     }
 
     told = differences(ours, theirs)
-    resolved.row["uv"] = f"{told} (uv's have no wheel: {', '.join(sorted(without_wheel))})" if told else "equal"
+    resolved.row["uv"] = (
+        f"{told} (uv's have no wheel: {', '.join(sorted(without_wheel))})" if told else "equal"
+    )
     # What else differs follows from these: the test before this one holds it.
     assert bool(differing) == bool(without_wheel), f"ours, uv's: {told}; no wheel of {without_wheel}"
 

@@ -35,7 +35,9 @@ def judge(roots, packages, files=()):
 def test_what_is_sound_has_no_fault():
     packages = [
         chosen("a", "1.0", "b[fast]>=1 ; python_version < '3.10'", "c ; sys_platform == 'win32'"),
-        chosen("b", "1.2", "d ; extra == 'Fast'", extras=frozenset({"fast"}), provides_extra=frozenset({"fast"})),
+        chosen(
+            "b", "1.2", "d ; extra == 'Fast'", extras=frozenset({"fast"}), provides_extra=frozenset({"fast"})
+        ),
         chosen("d", "2.0"),
     ]
 
@@ -44,10 +46,12 @@ def test_what_is_sound_has_no_fault():
 
 def test_an_extra_may_bring_in_another_of_the_same_project():
     extras = frozenset({"all", "x"})
-    package = chosen("a", "1.0", "a[x]; extra == 'all'", "b; extra == 'x'", extras=extras, provides_extra=extras)
+    package = chosen(
+        "a", "1.0", "a[x]; extra == 'all'", "b; extra == 'x'", extras=extras, provides_extra=extras
+    )
 
     assert judge(["a[all]"], [package, chosen("b")]) == []
-    assert judge(["a[all]"], [package]) == ["a[x] requires b; extra == \"x\", but b is missing"]
+    assert judge(["a[all]"], [package]) == ['a[x] requires b; extra == "x", but b is missing']
 
 
 @pytest.mark.parametrize(
@@ -73,9 +77,21 @@ def test_an_extra_may_bring_in_another_of_the_same_project():
             [chosen("a", file=File("a-1.0-py3-none-any.whl", requires_python="!=3.9.18"))],
             "a 1.0 requires Python !=3.9.18 (index), not 3.9.18",
         ),
-        (["a"], [chosen("a", file=File("b-1.0-py3-none-any.whl"))], "a 1.0 is to be installed from b-1.0-py3"),
-        (["a"], [chosen("a", file=File("a-1.1-py3-none-any.whl"))], "a 1.0 is to be installed from a-1.1-py3"),
-        (["a"], [chosen("a", file=File("a-1.0-cp310-abi3-any.whl"))], "a-1.0-cp310-abi3-any.whl does not fit"),
+        (
+            ["a"],
+            [chosen("a", file=File("b-1.0-py3-none-any.whl"))],
+            "a 1.0 is to be installed from b-1.0-py3",
+        ),
+        (
+            ["a"],
+            [chosen("a", file=File("a-1.1-py3-none-any.whl"))],
+            "a 1.0 is to be installed from a-1.1-py3",
+        ),
+        (
+            ["a"],
+            [chosen("a", file=File("a-1.0-cp310-abi3-any.whl"))],
+            "a-1.0-cp310-abi3-any.whl does not fit",
+        ),
         (
             ["a"],
             [chosen("a", others=[File("a-1.0-cp39-cp39-linux_x86_64.whl")])],

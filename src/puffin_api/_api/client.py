@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 
 from puffin_api._api.operation import operation
 from puffin_api._client.auth import Credentials
@@ -94,11 +95,13 @@ class Client:
         self._find_links = tuple(str(place) for place in find_links)
         places: list[Index | str] = [i for i in self._indexes if isinstance(i, Index)]
         places += self._find_links
+        # Chance of its own: the numbers of the process's are somebody's.
+        self._retries = Retries(retries, chance=random.Random().random)  # noqa: S311  # to spread load
         self._transport = transport or Urllib3Transport(
             credentials=Credentials.of(places, credentials),
             tls=tls,
             proxy=proxy,
-            retries=retries,
+            retries=self._retries,
             timeouts=timeouts,
             user_agent=user_agent or "puffin-api",
             connections=concurrency,
@@ -106,7 +109,6 @@ class Client:
         self._offline = offline
         self._strategy = index_strategy
         self._refresh = refresh
-        self._retries = retries
         self.pool: WorkerPool = WorkerPool(concurrency)
         """The threads of the client."""
 
@@ -146,9 +148,8 @@ class Client:
             NetworkError: It cannot be found out.
         """
         name = normalize(name)
-        with operation("fetch", reporter, cancel) as pump:
-            with self._view(pump) as source:
-                return self.registry.project(name, source.releases(name))
+        with operation("fetch", reporter, cancel) as pump, self._view(pump) as source:
+            return self.registry.project(name, source.releases(name))
 
     def metadata(
         self,
@@ -200,9 +201,7 @@ class Client:
         """Return a wheel that lies unpacked in the cache already."""
         return self._wheels.lookup(file)
 
-    def prepare_wheels(
-        self, files: Iterable[DistFile], pump: Pump
-    ) -> tuple[dict[str, CachedWheel], int]:
+    def prepare_wheels(self, files: Iterable[DistFile], pump: Pump) -> tuple[dict[str, CachedWheel], int]:
         """Bring wheels into the cache; returns them by project, and the bytes that were received."""
         wanted = list(files)
         before = pump.received
@@ -237,7 +236,7 @@ class Client:
             refresh=self._refresh,
             offline=self._offline,
             strategy=self._strategy,
-            retries=Retries(self._retries),
+            retries=self._retries,
         )
 
     @functools.cached_property

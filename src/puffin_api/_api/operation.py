@@ -27,15 +27,17 @@ def operation(name: Operation, reporter: Reporter | None, cancel: CancelToken | 
     deliver = reporter.on_event
     pump = Pump(deliver, cancel)  # type: ignore[arg-type]  # only events are sent
     begun = time.perf_counter()
-    deliver(OperationStarted(operation=name))
     error = ""
     try:
-        pump.check()
-        yield pump
+        try:
+            deliver(OperationStarted(operation=name))
+            pump.check()
+            yield pump
+        finally:
+            pump.close()
     except BaseException as problem:
         error = problem.code if isinstance(problem, PuffinError) else type(problem).__name__
         raise
     finally:
-        pump.close()
         seconds = time.perf_counter() - begun
         deliver(OperationFinished(operation=name, seconds=seconds, error=error))

@@ -13,8 +13,8 @@ from puffin_api._resolver.candidates import Policy
 from puffin_api._resolver.dependencies import Amendments, holds
 from puffin_api._resolver.explain import failure
 from puffin_api._resolver.problem import Problem
-from puffin_api._resolver.result import resolution_of
 from puffin_api._resolver.propagation import Unsolvable
+from puffin_api._resolver.result import resolution_of
 from puffin_api._resolver.solve import Solver
 from puffin_api.errors import ProtectedPackage, RequirementInvalid
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
-    from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.options import Pin
     from puffin_api._model.requirement import RequirementRow
+    from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
     from puffin_api.protocols import ReleaseSource, Reporter

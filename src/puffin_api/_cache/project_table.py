@@ -289,9 +289,7 @@ class GroupedFiles(Generic[T]):
         self.prereleases = sum(2 << i for i, version in enumerate(ordered) if version.is_prerelease)
 
 
-def _group_for(
-    text: str, groups: dict[str, list[T]], parsed: dict[str, Version]
-) -> list[T] | None:
+def _group_for(text: str, groups: dict[str, list[T]], parsed: dict[str, Version]) -> list[T] | None:
     """Return the list for a version; equal versions that are written differently share one."""
     try:
         version = Version(text)

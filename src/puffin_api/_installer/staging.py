@@ -178,9 +178,7 @@ class Stage:
 
     def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[str], Sequence[str]]]:
         """Return, for each place, the folder to wait in, where files lie, and where they wait."""
-        tree: Sequence[str] = layout.manifest.files
-        if layout.skip:
-            tree = [path for path in tree if path not in layout.skip]
+        tree = layout.tree
         if tree:
             yield layout.place, self._new(layout.place), tree, tree
         by_place: dict[str, tuple[list[str], list[str]]] = {}

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
 
 
 class DataFile:
@@ -63,6 +63,7 @@ class WheelManifest:
         "entry_points",
         "executables",
         "files",
+        "has_record",
         "installed_size",
         "name",
         "record",
@@ -86,6 +87,7 @@ class WheelManifest:
         data: tuple[DataFile, ...],
         entry_points: tuple[EntryPoint, ...],
         installed_size: int,
+        has_record: bool = False,
     ) -> None:
         self.name: str = name
         """Normalised."""
@@ -104,6 +106,9 @@ class WheelManifest:
         """First path segments of ``files``, each once, sorted."""
         self.data: tuple[DataFile, ...] = data
         self.entry_points: tuple[EntryPoint, ...] = entry_points
+        self.has_record: bool = has_record
+        """True where INSTALLER is among ``files``, and a RECORD that lists just ``files`` lies beside
+        them: it can be linked where nothing else is installed."""
         self.installed_size: int = installed_size
         """Bytes of all files together."""
 

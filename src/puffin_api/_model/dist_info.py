@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 INSTALLER = "puffin-api"
 """What the INSTALLER file says of distributions that this library installed."""
+INSTALLER_BYTES = f"{INSTALLER}\n".encode()
+"""Content of the INSTALLER file."""
 
 _EGG_PYTHON = re.compile(r"-py\d[\d.]*(?:-.*)?$")
 _SECTION = re.compile(r"\[(.+)\]").fullmatch

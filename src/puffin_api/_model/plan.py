@@ -163,6 +163,11 @@ class Plan:
         return self._resolution
 
     @property
+    def arriving(self) -> tuple[CachedWheel, ...]:
+        """The wheels to be installed that lay in the cache when the plan was made."""
+        return self._arriving
+
+    @property
     def is_empty(self) -> bool:
         """True where nothing has to be done."""
         return not self.changes

@@ -241,9 +241,7 @@ class Solver:
         return [package for package in self._knowledge.all() if package.decision]
 
 
-def _new_edge(
-    package: Package, bit: int, target: Package, states: int, row: RequirementRow
-) -> Dependency:
+def _new_edge(package: Package, bit: int, target: Package, states: int, row: RequirementRow) -> Dependency:
     """Make the incompatibility of a dependency, and give it to its packages."""
     base = package.base
     terms: tuple[tuple[Package, int, int], ...] = ((base, bit, base.full ^ bit),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from puffin_api._model.dist_info import INSTALLER
+from puffin_api._model.dist_info import INSTALLER_BYTES
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import digest_bytes, parse_record, record_row
 from puffin_api._wheel.scripts import check_script, launcher, rewrite_shebang
@@ -13,13 +13,12 @@ from puffin_api.errors import UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from puffin_api._model.cached import CachedWheel, DataFile
     from puffin_api._model.direct_url import DirectUrl
 
-_INSTALLER_BYTES = f"{INSTALLER}\n".encode()
-_INSTALLER_DIGEST = digest_bytes(_INSTALLER_BYTES)
+_INSTALLER_DIGEST = digest_bytes(INSTALLER_BYTES)
 _EMPTY_DIGEST = digest_bytes(b"")
 _SCHEMES = ("purelib", "platlib", "scripts", "data", "headers")
 
@@ -118,6 +117,7 @@ class Layout:
         "dist_info",
         "elsewhere",
         "extra",
+        "links_record",
         "manifest",
         "name",
         "notices",
@@ -135,6 +135,8 @@ class Layout:
         """Scripts and ``.data`` files."""
         self.dist_info: list[tuple[str, bytes]] = []
         """Files that are written into the dist-info folder; RECORD is the last."""
+        self.links_record = False
+        """Whether the archive's own RECORD is linked, instead of one written."""
         self.skip: set[str] = set()
         """Files of the tree that are not to be linked."""
         self.elsewhere: set[str] = set()
@@ -151,7 +153,15 @@ class Layout:
     def digests(self) -> dict[str, str]:
         """Return the digest of each file of the wheel's own tree, as in RECORD."""
         rows = {path: digest for path, digest, _ in parse_record(self.manifest.record)}
-        return {path: rows.get(path, "") for path in self.manifest.files if path not in self.skip}
+        return {path: rows.get(path, "") for path in self.tree}
+
+    @property
+    def tree(self) -> Sequence[str]:
+        """The files that are linked out of the wheel's own tree."""
+        files: Sequence[str] = self.manifest.files
+        if self.links_record:
+            files = (*files, f"{self.manifest.dist_info}/RECORD")
+        return [path for path in files if path not in self.skip] if self.skip else files
 
 
 def lay_out(
@@ -245,13 +255,18 @@ def _written(place: str, path: str, content: bytes) -> LaidOutFile:
 def _dist_info_files(
     layout: Layout, places: Places, *, requested: bool, direct_url: DirectUrl | None
 ) -> list[tuple[str, bytes]]:
-    folder = layout.manifest.dist_info
-    rows = [layout.manifest.record]
+    manifest, folder = layout.manifest, layout.manifest.dist_info
+    if manifest.has_record and not (layout.extra or requested or direct_url):
+        layout.links_record = True  # it would say the same
+        return []
+    rows = [manifest.record]
     for extra in layout.extra:
         path = places.relative(extra.place, extra.path, start=layout.place)
         rows.append(record_row(path, extra.digest, extra.size))
-    files = [(f"{folder}/INSTALLER", _INSTALLER_BYTES)]
-    rows.append(record_row(files[0][0], _INSTALLER_DIGEST, len(_INSTALLER_BYTES)))
+    files: list[tuple[str, bytes]] = []
+    if not manifest.has_record:
+        files.append((f"{folder}/INSTALLER", INSTALLER_BYTES))
+        rows.append(record_row(files[0][0], _INSTALLER_DIGEST, len(INSTALLER_BYTES)))
     if requested:
         files.append((f"{folder}/REQUESTED", b""))
         rows.append(record_row(files[-1][0], _EMPTY_DIGEST, 0))

@@ -3,7 +3,7 @@
 ::
 
     target/
-      files/            the tree of the wheel, without RECORD and what only installers may write
+      files/            the tree of the wheel; RECORD, INSTALLER and the like are ours, not the wheel's
       manifest.json     written last: without it, the archive is not complete
 
 Of the modes only the executable bit is kept. Files get the time of unpacking, not that of the zip:
@@ -19,6 +19,7 @@ import stat
 
 from puffin_api._concurrency import SILENT, Pump
 from puffin_api._model.cached import DataFile, WheelManifest
+from puffin_api._model.dist_info import INSTALLER_BYTES
 from puffin_api._wheel.integrity import UNLISTED, Digest, check_record
 from puffin_api._wheel.manifest import write_manifest
 from puffin_api._wheel.read import (
@@ -31,7 +32,7 @@ from puffin_api._wheel.read import (
     read_text_file,
     wheel_name,
 )
-from puffin_api._wheel.record import record_row
+from puffin_api._wheel.record import digest_bytes, record_row
 from puffin_api._wheel.rules import Limits, check_entries, check_limits
 from puffin_api._wheel.zip_directory import open_zip
 from puffin_api.errors import CacheUnavailable, DiskFull, PathTooLong
@@ -98,6 +99,7 @@ def unpack_wheel(
                 os.mkdir(f"{files}/{folder}")
             digests = _write_all(archive, contents, files, pool, pump)
         manifest = _manifest(contents, digests)
+        _write_ours(manifest, files)
         write_manifest(os.path.join(target, "manifest.json"), manifest, source_hashes=source_hashes)
     except OSError as error:
         raise _failure(error, target) from error
@@ -221,6 +223,9 @@ def _write_piece(descriptor: int, piece: bytes | memoryview) -> None:
 def _manifest(contents: _Contents, digests: dict[str, str]) -> WheelManifest:
     kept = [e for e in contents.entries if not e.is_directory and not _is_dropped(e, contents)]
     files = [entry for entry in kept if not _is_data(entry, contents)]
+    installer = f"{contents.dist_info}/INSTALLER"
+    rows = [record_row(entry.name, digests[entry.name], entry.size) for entry in files]
+    rows.append(record_row(installer, digest_bytes(INSTALLER_BYTES), len(INSTALLER_BYTES)))
     within = f"{contents.data_folder}/"
     return WheelManifest(
         name=contents.name.name,
@@ -232,14 +237,26 @@ def _manifest(contents: _Contents, digests: dict[str, str]) -> WheelManifest:
             if contents.data_folder
             else contents.folders
         ),
-        files=tuple([entry.name for entry in files]),
+        files=(*[entry.name for entry in files], installer),
         executables=frozenset([entry.name for entry in files if _is_executable(entry)]),
-        record="".join([record_row(entry.name, digests[entry.name], entry.size) for entry in files]),
+        record="".join(rows),
+        has_record=True,
         top_level=tuple(sorted({entry.name.partition("/")[0] for entry in files})),
         data=tuple([_data_file(e, contents, digests[e.name]) for e in kept if _is_data(e, contents)]),
         entry_points=contents.entry_points,
-        installed_size=sum(entry.size for entry in kept),
+        installed_size=sum(entry.size for entry in kept) + len(INSTALLER_BYTES),
     )
+
+
+def _write_ours(manifest: WheelManifest, files: str) -> None:
+    """Write what every installation of the wheel has alike, so that it can be linked too."""
+    record = manifest.record + record_row(f"{manifest.dist_info}/RECORD", "", "")
+    for name, content in (("INSTALLER", INSTALLER_BYTES), ("RECORD", record.encode())):
+        descriptor = os.open(f"{files}/{manifest.dist_info}/{name}", _CREATE, 0o666)
+        try:
+            _write_piece(descriptor, content)
+        finally:
+            os.close(descriptor)
 
 
 def _data_file(entry: ZipEntry, contents: _Contents, digest: str) -> DataFile:

@@ -1,0 +1,537 @@
+"""The whole job through the public API, judged by other tools where there are any."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from puffin_api import Allow, Cache, Client, Environment, Installer, Interpreter, Pin, Resolver, Upgrade
+from puffin_api.errors import (
+    BuildForbidden,
+    InstallFailed,
+    PlanOutdated,
+    PolicyDenied,
+    ProtectedPackage,
+    ResolutionFailed,
+)
+from puffin_api.testing import FakeIndex, LoopbackIndex, make_sdist
+from tests.integration.job_kit import (
+    check_error,
+    find_error,
+    graph_files,
+    install,
+    leftovers,
+    tree,
+    versions,
+    wheel,
+)
+
+NEW = {"app": "2.0", "web": "1.5", "log": "1.1", "net": "3.0"}
+UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+
+needs_pip = pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="pip is not installed here")
+needs_uv = pytest.mark.skipif(UV is None, reason="uv is not installed here")
+
+RICH = {
+    **wheel(
+        "tool",
+        "1.0",
+        requires=["ns-one", "ns-two>=1", "colour; sys_platform == 'nowhere'"],
+        extras={"fast": ["log"]},
+        files={"tool/__init__.py": "def main():\n    print('tool', __file__)\n", "tool/data.txt": "one\n"},
+        entry_points={
+            "console_scripts": {"tool": "tool:main"},
+            "gui_scripts": {"tool-window": "tool:main"},
+            "tool.plugins": {"first": "tool:main"},
+        },
+        data={
+            "scripts/tool-script": "#!python\nimport tool; tool.main()\n",
+            "data/share/tool/manual.txt": "read me\n",
+            "headers/tool.h": "int tool;\n",
+            "purelib/tool_pure.py": "x = 1\n",
+            "platlib/tool_plat.py": "x = 2\n",
+        },
+    ),
+    **wheel("ns-one", "1.0", files={"space/one.py": "value = 1\n"}),
+    **wheel("ns-two", "1.0", files={"space/two.py": "value = 2\n", "space/deep/er.py": ""}),
+    **wheel("log", "1.1", files={"log.py": ""}),
+    **wheel("log", "1.0", files={"log.py": "", "log_old.py": ""}),
+    **wheel("native", "1.0", tags="py3-none-any", root_is_purelib=False, files={"native.py": ""}),
+}
+
+
+def run(*command, check=True, env=None):
+    """Run a program with an environment of its own; what it printed."""
+    quiet = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "TEMP", "TMP") if key in os.environ}
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, **quiet, **(env or {})},
+        timeout=120,
+    )
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def python(environment, program):
+    return run(environment.interpreter.path, "-I", "-c", program).strip()
+
+
+def pip(environment, *arguments):
+    """This environment's pip, at work on another one."""
+    return run(sys.executable, "-m", "pip", "--python", environment.interpreter.path, *arguments)
+
+
+def uv(environment, *arguments):
+    where = ["--python", environment.interpreter.path, "--offline", "--no-config", "--no-cache"]
+    return run(UV, "pip", *arguments, *where)
+
+
+def pip_list(environment):
+    found = json.loads(pip(environment, "list", "--format=json").splitlines()[0])
+    return {item["name"]: item["version"] for item in found}
+
+
+# -- the flow of the README
+
+
+def test_the_flow_of_the_readme(serve, tmp_path):
+    index = serve(graph_files())
+
+    environment = Interpreter.current().create_venv(tmp_path / "demo-env")
+    with Client(indexes=[index.url], cache=Cache(tmp_path / "cache")) as client:
+        resolution = Resolver(client).resolve(["app>=1"], target=environment)
+        report = Installer(environment, client).install(resolution)
+
+    assert {(c.action, c.name, c.old, c.new) for c in report.changes} == {
+        ("install", name, None, version) for name, version in NEW.items()
+    }
+    assert {package.name: str(package.version) for package in resolution.packages.values()} == NEW
+    assert [str(path) for path in resolution.why("net")] == ["app -> web>=1 -> net"]
+    assert {str(path) for path in resolution.why("log")} >= {"app -> log"}
+    with Client(indexes=[index.url], cache=Cache(tmp_path / "cache")) as client:
+        plan = Installer(environment, client).plan(resolution)
+    assert plan.is_empty
+    assert environment.satisfies(resolution)
+    assert environment.satisfies(["app", "net==3.0"])
+    assert not environment.satisfies(["app>2"])
+    assert environment.check(deep=True) == ()
+    assert python(environment, "import app, web, log, net; print(app.version, net.version)") == "2.0 3.0"
+    for value in (resolution, report, plan):
+        assert json.loads(json.dumps(value.to_dict()))["schema"] == 1
+
+
+def test_the_same_with_an_index_in_memory(make_venv, make_client):
+    index = FakeIndex()
+    index.add("app", "1.0", requires=["dep>=2"], entry_points={"console_scripts": {"app": "app:main"}})
+    index.add("dep", "2.0")
+    index.add("dep", "1.0")
+    environment = make_venv()
+
+    report = install(make_client(index), environment, "app")
+
+    assert versions(environment) == {"app": "1.0", "dep": "2.0"}
+    assert report.changed
+    assert index.asked.count("dep-2.0-py3-none-any.whl") == 2, "its metadata and its bytes, once each"
+    assert "dep-1.0-py3-none-any.whl" not in index.asked
+
+
+def test_everything_a_wheel_can_bring(serve, make_client, make_venv):
+    environment = make_venv()
+    before = tree(environment.root)
+
+    install(make_client(serve(RICH)), environment, "tool[fast]", "native")
+
+    scripts = Path(environment.scheme.scripts)
+    for name in ("tool", "tool-script", "tool-window"):
+        assert run(scripts / name).startswith("tool ")
+    root = Path(environment.root)
+    assert (root / "share/tool/manual.txt").read_text() == "read me\n"
+    assert [path.name for path in root.rglob("tool.h")] == ["tool.h"]
+    program = """
+import space.one, space.two, space.deep.er, tool_pure, tool_plat, tool, log, native
+from importlib.metadata import distribution, entry_points
+print(space.one.value + space.two.value, len(entry_points(group="tool.plugins")), distribution("tool").version)
+"""
+    assert python(environment, program) == "3 1 1.0"
+    dist = next(dist for dist in environment.installed() if dist.name == "tool")
+    assert (dist.installer, dist.requested, dist.editable) == ("puffin-api", True, False)
+    assert environment.check(deep=True) == ()
+    Installer(environment, make_client(serve())).uninstall(["tool", "ns-one", "ns-two", "log", "native"])
+    after = {path: what for path, what in tree(environment.root).items() if "__pycache__" not in path}
+    # The folder of headers is made by the first package that brings some.
+    assert {path for path in after.keys() - before.keys() if after[path][0] != "folder"} == set()
+    assert before.items() <= after.items()
+
+
+def test_requested_is_what_the_caller_asked_for(serve, make_client, make_venv):
+    index, environment = serve(graph_files()), make_venv()
+    client = make_client(index)
+    installer = Installer(environment, client)
+    resolution = Resolver(client).resolve(["app", "log"], target=environment)
+
+    installer.install(resolution)
+    asked = {dist.name for dist in environment.installed() if dist.requested}
+    installer.uninstall(["app", "web", "net", "log"])
+    installer.install(resolution, requested=["web"])
+
+    assert asked == {"app", "log"}
+    assert {dist.name for dist in environment.installed() if dist.requested} == {"web"}
+
+
+def test_orphans_go_with_what_they_came_for(serve, make_client, make_venv):
+    environment = make_venv()
+    client = make_client(serve(graph_files()))
+    installer = Installer(environment, client)
+    installer.install(Resolver(client).resolve(["app", "net"], target=environment))
+
+    plan = installer.plan_uninstall(["app"], orphans=True)
+    assert [change.name for change in plan.changes] == ["app", "web"]
+    installer.uninstall(plan)
+
+    assert versions(environment) == {"log": "1.1", "net": "3.0"}
+
+
+# -- changes of what is there
+
+
+@pytest.fixture
+def index(serve):
+    """Two generations of everything."""
+    old = {"app": ("1.0", ["web<1"]), "web": ("0.9", ["log"]), "log": ("0.5", []), "gone": ("1.0", [])}
+    return serve(graph_files() | graph_files(old))
+
+
+@pytest.fixture
+def environment(make_venv):
+    return make_venv()
+
+
+def test_upgrade_downgrade_reinstall_and_uninstall(environment, index, make_client):
+    client = make_client(index)
+    installer, resolver = Installer(environment, client), Resolver(client)
+    install(client, environment, "app==1.0", "log==0.5")
+    site = Path(environment.scheme.purelib)
+
+    up = install(client, environment, "app")
+    assert {(c.action, c.name, c.old, c.new) for c in up.changes} == {
+        ("upgrade", "app", "1.0", "2.0"),
+        ("upgrade", "web", "0.9", "1.5"),
+        ("upgrade", "log", "0.5", "1.1"),
+        ("install", "net", None, "3.0"),
+    }
+    assert sorted(path.name for path in site.glob("*.dist-info")) == [
+        "app-2.0.dist-info", "log-1.1.dist-info", "net-3.0.dist-info", "web-1.5.dist-info"
+    ]  # fmt: skip
+    assert python(environment, "import app, log; print(app.version, log.version)") == "2.0 1.1"
+
+    down = install(client, environment, "app<2", "log<1")
+    assert {c.action for c in down.changes} == {"downgrade"}
+    assert versions(environment) == {"app": "1.0", "web": "0.9", "log": "0.5", "net": "3.0"}
+
+    resolution = resolver.resolve(["log<1"], target=environment)
+    again = installer.install(installer.plan(resolution, reinstall=["log"]))
+    assert [(c.action, c.name) for c in again.changes] == [("reinstall", "log")]
+
+    error = find_error(lambda: installer.uninstall(["log"]))
+    check_error(error, ProtectedPackage, "protected-package", name="log", requested_by=("net", "web"))
+    gone = installer.uninstall(["app", "web", "net"])
+    assert {c.action for c in gone.changes} == {"remove"}
+    assert versions(environment) == {"log": "0.5"}
+    assert installer.uninstall(["app"]).changed is False
+    assert environment.check(deep=True) == ()
+
+
+def test_what_is_installed_is_kept_where_it_still_fits(environment, index, make_client):
+    client = make_client(index)
+    install(client, environment, "log==0.5")
+    installed = environment.installed()
+    resolver = Resolver(client)
+
+    kept = resolver.resolve(["web<1"], target=environment, installed=installed)
+    moved = resolver.resolve(["web<1"], target=environment, installed=installed, upgrade=Upgrade.only(["log"]))
+    locked = resolver.resolve(["web<1"], target=environment, locked=[Pin("log", "0.5")])
+
+    assert str(kept.packages["log"].version) == str(locked.packages["log"].version) == "0.5"
+    assert str(moved.packages["log"].version) == "1.1"
+    error = find_error(
+        lambda: resolver.resolve(["app==2.0"], target=environment, installed=installed, protect=["log"])
+    )
+    check_error(error, ProtectedPackage, "protected-package", name="log")
+
+
+def test_sync_removes_what_was_not_resolved(environment, index, make_client):
+    client = make_client(index)
+    install(client, environment, "gone", "app==1.0")
+    resolution = Resolver(client).resolve(["web"], target=environment)
+    installer = Installer(environment, client)
+
+    plan = installer.plan(resolution, mode="sync")
+    assert {(c.action, c.name) for c in plan.changes} == {
+        ("remove", "app"), ("remove", "gone"), ("upgrade", "web"), ("install", "net")
+    } | ({("upgrade", "log")} if versions(environment)["log"] != "1.1" else set())  # fmt: skip
+    installer.sync(resolution)
+
+    assert versions(environment) == {"web": "1.5", "net": "3.0", "log": "1.1"}
+    assert not installer.sync(resolution).changed
+
+
+def test_what_a_plan_may_not_do_stops_it_before_any_download(environment, index, make_client):
+    client = make_client(index)
+    install(client, environment, "app==2.0", "gone")
+    resolution = Resolver(client).resolve(["app==1.0"], target=environment)
+    installer = Installer(environment, client)
+    before = tree(environment.root)
+    index.forget()
+
+    plan = installer.plan(resolution, mode="sync", allow=Allow(downgrade=False, remove=False))
+    error = find_error(lambda: installer.install(plan))
+
+    assert {(b.code, b.name) for b in plan.blockers} >= {
+        ("downgrade-not-allowed", "app"), ("remove-not-allowed", "gone"), ("downgrade-not-allowed", "web")
+    }  # fmt: skip
+    check_error(error, InstallFailed, "install-failed", state="untouched")
+    assert index.requests == []
+    assert tree(environment.root) == before
+
+
+# -- plans that are overtaken, and plans that are refused
+
+
+def overtaken(environment, index, client):
+    """A plan, and an environment that somebody changed since."""
+    installer = Installer(environment, client)
+    resolution = Resolver(client).resolve(["app"], target=environment)
+    plan = installer.plan(resolution)
+    install(client, environment, "log==0.5")
+    return installer, plan
+
+
+def test_a_plan_that_was_overtaken_is_refused(environment, index, make_client):
+    installer, plan = overtaken(environment, index, make_client(index))
+    before = tree(environment.root)
+
+    for what in (plan, installer.prepare(plan)):
+        error = find_error(lambda what=what: installer.install(what))
+        check_error(error, PlanOutdated, "plan-outdated", state="untouched", retryable=True)
+        assert error.diff == ["log: planned for none, found 0.5"]
+    assert tree(environment.root) == before
+    assert leftovers(environment) == []
+
+
+def test_a_plan_that_was_overtaken_is_made_anew_where_that_is_wanted(environment, index, make_client):
+    installer, plan = overtaken(environment, index, make_client(index))
+
+    report = installer.install(plan, if_outdated="replan")
+
+    assert ("upgrade", "log", "0.5") in {(c.action, c.name, c.old) for c in report.changes}
+    assert versions(environment) == NEW
+
+
+def test_replanning_keeps_to_what_the_first_plan_was_allowed(environment, index, make_client):
+    """Somebody installs a newer version meanwhile: going back was never allowed."""
+    client = make_client(index)
+    installer = Installer(environment, client)
+    resolution = Resolver(client).resolve(["app==1.0"], target=environment)
+    plan = installer.plan(resolution, allow=Allow(downgrade=False))
+    install(client, environment, "app==2.0")
+
+    error = find_error(lambda: installer.install(plan, if_outdated="replan"))
+
+    check_error(error, InstallFailed, "install-failed", state="untouched")
+    assert versions(environment)["app"] == "2.0"
+
+
+def test_replanning_keeps_protected_what_the_first_plan_protected(environment, index, make_client):
+    client = make_client(index)
+    installer = Installer(environment, client)
+    resolution = Resolver(client).resolve(["app==1.0"], target=environment)
+    plan = installer.plan(resolution, protect=["web"])
+    install(client, environment, "web==1.5")
+
+    error = find_error(lambda: installer.install(plan, if_outdated="replan"))
+
+    check_error(error, ProtectedPackage, "protected-package", name="web", state="untouched")
+    assert versions(environment)["web"] == "1.5"
+
+
+class Review:
+    """Lets nothing pass that has a certain name."""
+
+    def __init__(self, name):
+        self.name = name
+        self.plans = []
+
+    def review(self, plan):
+        self.plans.append(plan)
+        return [f"{c.name} {c.new} is not allowed" for c in plan.changes if c.name == self.name]
+
+
+def test_a_refused_plan_downloads_nothing_and_leaves_all_as_it_is(environment, index, make_client):
+    client = make_client(index)
+    install(client, environment, "log==0.5")
+    resolution = Resolver(client).resolve(["app"], target=environment)
+    before = tree(environment.root)
+    index.forget()
+    review = Review("net")
+    installer = Installer(environment, client, review=review)
+    plan = installer.plan(resolution)
+
+    for call in (
+        lambda: installer.install(resolution),
+        lambda: installer.install(plan),
+        lambda: installer.prepare(plan),
+        lambda: installer.sync(resolution),
+    ):
+        error = find_error(call)
+        check_error(error, PolicyDenied, "policy-denied", violations=("net 3.0 is not allowed",))
+        assert error.state == "untouched"
+    assert index.requests == []
+    assert tree(environment.root) == before
+    assert len(review.plans) == 4
+    assert Installer(environment, client, review=Review("other")).install(resolution).changed
+
+
+def test_a_review_also_judges_what_is_removed(environment, index, make_client):
+    client = make_client(index)
+    install(client, environment, "gone")
+
+    error = find_error(lambda: Installer(environment, client, review=Review("gone")).uninstall(["gone"]))
+
+    check_error(error, PolicyDenied, "policy-denied", state="untouched")
+    assert versions(environment) == {"gone": "1.0"}
+
+
+def test_nothing_is_built_where_there_is_a_wheel_to_be_had(environment, serve, make_client):
+    index = serve(wheel("app", "1.0") | {"app-2.0.tar.gz": make_sdist("app", "2.0")})
+
+    install(make_client(index), environment, "app")
+
+    assert versions(environment) == {"app": "1.0"}
+    error = find_error(lambda: install(make_client(index), environment, "app>1"))
+    assert type(error) in (ResolutionFailed, BuildForbidden)
+
+
+# -- plain folders
+
+
+def test_a_plain_folder_for_another_platform(serve, make_client, tmp_path):
+    from puffin_api import Target
+
+    target = Target.for_platform("3.10", "manylinux_2_28_aarch64")
+    files = wheel("fast", "1.0", tags="cp310-cp310-manylinux_2_17_aarch64", files={"fast.py": ""})
+    files |= wheel("fast", "1.0", tags="cp310-cp310-win_amd64", files={"fast.py": ""})
+    folder = Environment.directory(tmp_path / "folder", target=target)
+
+    report = install(make_client(serve(files)), folder, "fast")
+
+    assert report.changes[0].file.filename == "fast-1.0-cp310-cp310-manylinux_2_17_aarch64.whl"
+    assert (tmp_path / "folder/fast.py").exists()
+    assert versions(folder) == {"fast": "1.0"}
+
+
+# -- other tools as judges
+
+
+@needs_pip
+def test_pip_judges_and_removes_what_we_installed(environment, serve, make_client):
+    before = set(tree(environment.root))
+    install(make_client(serve(RICH)), environment, "tool[fast]")
+
+    assert pip(environment, "check").strip() == "No broken requirements found."
+    assert pip_list(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}
+    shown = pip(environment, "show", "--files", "tool")
+    assert "Installer: puffin-api" in pip(environment, "show", "--verbose", "tool")
+    assert "tool/data.txt" in shown
+    pip(environment, "uninstall", "--yes", "tool", "ns-one", "ns-two", "log")
+
+    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
+    assert {path for path in left if "__pycache__" not in path} == set()
+    assert versions(environment) == {}
+
+
+@needs_uv
+def test_uv_judges_and_removes_what_we_installed(environment, serve, make_client, tmp_path):
+    before = set(tree(environment.root))
+    index = serve(RICH)
+    client = make_client(index)
+    resolution = Resolver(client).resolve(["tool[fast]"], target=environment)
+    Installer(environment, client).install(resolution)
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name, data in RICH.items():
+        (wheels / name).write_bytes(data)
+
+    assert "All installed packages are compatible" in uv(environment, "check")
+    assert uv(environment, "list", "--format=freeze").split() == [
+        "log==1.1", "ns-one==1.0", "ns-two==1.0", "tool==1.0"
+    ]  # fmt: skip
+    exported = tmp_path / "requirements.txt"
+    exported.write_text(resolution.to_requirements_txt())
+    dry = uv(environment, "sync", "--dry-run", "--no-index", "--find-links", wheels, exported)
+    assert "Would make no changes" in dry
+    assert "Audited 4 packages" in dry
+    uv(environment, "uninstall", "tool", "ns-one", "ns-two", "log")
+
+    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
+    assert {path for path in left if "__pycache__" not in path and not path.endswith(".lock")} == set()
+    assert versions(environment) == {}
+
+
+@pytest.mark.parametrize("tool", [pytest.param("pip", marks=needs_pip), pytest.param("uv", marks=needs_uv)])
+def test_we_change_and_remove_what_another_tool_installed(
+    environment, serve, make_client, tmp_path, tool
+):
+    before = set(tree(environment.root))
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name, data in RICH.items():
+        (wheels / name).write_bytes(data)
+    theirs = ["install", "--no-index", "--find-links", wheels, "tool", "log==1.0"]
+    if tool == "pip":
+        pip(environment, *theirs)  # and compiles
+    else:
+        uv(environment, *theirs)
+    assert versions(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.0"}
+    assert {dist.installer for dist in environment.installed()} == {tool}
+    assert environment.check(deep=True) == ()
+    newer = serve(RICH | wheel("tool", "2.0", requires=["ns-one"], files={"tool/__init__.py": ""}))
+    client = make_client(newer)
+    installer = Installer(environment, client)
+
+    same = installer.plan(Resolver(client).resolve(["tool<2", "log<1.1"], target=environment))
+    assert same.is_empty
+    report = install(client, environment, "tool", "log")
+
+    assert {(c.action, c.name) for c in report.changes} == {("upgrade", "tool"), ("upgrade", "log")}
+    assert versions(environment) == {"tool": "2.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}
+    site = Path(environment.scheme.purelib)
+    assert not list(site.rglob("log_old*"))
+    assert not (Path(environment.root) / "share/tool/manual.txt").exists()
+    assert not (Path(environment.scheme.scripts) / "tool").exists()
+    assert environment.check(deep=True) == ()
+    installer.uninstall(["tool", "ns-one", "ns-two", "log"])
+    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
+    assert {path for path in left if not path.endswith(".lock")} == set()
+    assert versions(environment) == {}
+
+
+def test_the_index_of_these_tests_is_a_real_one(environment, serve):
+    """What we take from it, pip takes as well."""
+    if importlib.util.find_spec("pip") is None:
+        pytest.skip("pip is not installed here")
+    index = serve(RICH, kind=LoopbackIndex)
+
+    pip(environment, "install", "--index-url", index.url, "--no-cache-dir", "--no-compile", "tool[fast]")
+
+    assert versions(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}
