@@ -50,10 +50,11 @@ def show(projects: list[str], prefix: Path) -> None:
     heading(f"A virtual environment for {environment.target}")
     say(str(prefix))
 
-    with Client.from_environ(os.environ, cache=Cache.user()) as client, progress_reporter() as reporter:
+    with Client.from_environ(os.environ, cache=Cache.user()) as client:
         resolver, installer = Resolver(client), Installer(environment, client)
         clock.skip()
-        resolution = resolver.resolve(projects, target=environment, reporter=reporter)
+        with progress_reporter() as reporter:
+            resolution = resolver.resolve(projects, target=environment, reporter=reporter)
         clock.lap(f"resolve {len(resolution.packages)} packages")
         heading(f"Resolved {', '.join(resolution.roots)}: {len(resolution.packages)} packages")
         print_tree(resolution)
@@ -68,7 +69,8 @@ def show(projects: list[str], prefix: Path) -> None:
         print_plan(plan)
 
         clock.skip()
-        report = installer.install(plan, reporter=reporter)
+        with progress_reporter() as reporter:
+            report = installer.install(plan, reporter=reporter)
         clock.lap("download what is missing, unpack and install")
         fetched = megabytes(report.bytes_downloaded) if report.bytes_downloaded else "nothing"
         heading(f"Installed {len(report.changes)} packages; {fetched} had to be downloaded")
@@ -80,7 +82,7 @@ def show(projects: list[str], prefix: Path) -> None:
         clock.lap("plan again: nothing to do")
         assert again.is_empty
         removal = installer.plan_uninstall(projects[:1], orphans=True)
-        removed = installer.uninstall(removal, reporter=reporter)
+        removed = installer.uninstall(removal)
         clock.lap(f"uninstall {projects[0]} and what only it needed")
         heading(f"Removed {projects[0]} and what only it needed")
         say(", ".join(change.name for change in removed.changes))

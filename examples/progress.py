@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from puffin_api import model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from puffin_api.protocols import Reporter
 
 
 @contextlib.contextmanager
-def progress_reporter() -> Iterator[Reporter]:
-    """Give a reporter; what it draws is finished at the end."""
+def progress_reporter() -> Generator[Reporter]:
+    """Give a reporter for one operation; what it draws is gone at the end."""
     if not sys.stderr.isatty():
         yield PlainReporter()
         return

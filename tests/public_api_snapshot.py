@@ -6,9 +6,11 @@ same on every supported Python: annotations are given as they are written, defau
 
 from __future__ import annotations
 
+import ast
 import enum
 import inspect
 import sys
+import textwrap
 import types
 from importlib import import_module
 from pathlib import Path
@@ -110,6 +112,27 @@ def fields(cls: type) -> Iterator[str]:
             yield f"attribute {name}: {annotation(value)}"
 
 
+def set_by_constructor(cls: type) -> Iterator[str]:
+    """The public attributes that a handwritten constructor sets, as far as it says of what type they are."""
+    if is_attrs(cls) or "__init__" not in vars(cls) or getattr(cls, "_is_protocol", False):
+        return
+    init = ast.parse(textwrap.dedent(inspect.getsource(cls.__init__))).body[0]
+    assert isinstance(init, ast.FunctionDef)
+    params = {arg.arg: arg.annotation for arg in (*init.args.args, *init.args.kwonlyargs)}
+    known = inspect.get_annotations(cls).keys()
+    for node in ast.walk(init):
+        if isinstance(node, ast.AnnAssign):
+            target, kind = node.target, node.annotation
+        elif isinstance(node, ast.Assign):
+            target = node.targets[0]
+            kind = params.get(node.value.id) if isinstance(node.value, ast.Name) else None
+        else:
+            continue
+        is_own = isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"
+        if is_own and not target.attr.startswith("_") and target.attr not in known:
+            yield f"attribute {target.attr}" + (f": {ast.unparse(kind)}" if kind else "")
+
+
 def slots(cls: type) -> set[str]:
     return {name for name, value in vars(cls).items() if isinstance(value, types.MemberDescriptorType)}
 
@@ -135,6 +158,7 @@ def describe_class(name: str, cls: type) -> Iterator[str]:
         if not getattr(cls, "_is_protocol", False) and (init := constructor(cls)):
             yield f"{INDENT}constructor {init}"
         yield from (INDENT + line for line in fields(cls))
+        yield from (INDENT + line for line in sorted(set(set_by_constructor(cls))))
     attrs_names = {field.name for field in vars(cls).get("__attrs_attrs__", ())}
     for key in sorted(own):
         if not key.startswith("_") and key not in attrs_names and (line := member(key, own[key])):

@@ -101,6 +101,26 @@ def test_the_snapshot_tells_signatures_fields_and_kinds():
     )
 
 
+class Service:
+    """For the test below."""
+
+    def __init__(self, name: str, size: int = 0) -> None:
+        self.name = name
+        self.tags: tuple[str, ...] = ()
+        self.ready = False
+        self._size = size
+
+
+def test_the_snapshot_tells_what_a_constructor_sets():
+    assert list(public_api_snapshot.describe("Service", Service)) == [
+        "class Service",
+        "    constructor (name: str, size: int = 0)",
+        "    attribute name: str",
+        "    attribute ready",
+        "    attribute tags: tuple[str, ...]",
+    ]
+
+
 def test_the_snapshot_tells_the_members_of_an_enum():
     assert list(public_api_snapshot.describe("Colour", Colour)) == [
         "class Colour of Enum",

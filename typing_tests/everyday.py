@@ -12,12 +12,10 @@ from packaging.requirements import Requirement
 import puffin_api
 from puffin_api import (
     Allow,
-    BuildPolicy,
     Cache,
     CancelToken,
     Client,
     Environment,
-    HashPolicy,
     Index,
     IndexStrategy,
     Installer,
@@ -114,10 +112,6 @@ def every_option(client: Client, target: Target, earlier: Resolution) -> None:
         dependencies=True,
         only_binary=[":all:"],
         no_binary=(),
-        hashes=HashPolicy.WHEN_GIVEN,
-        build_policy=BuildPolicy.NEVER,
-        build_constraints=(),
-        config_settings=None,
         reporter=None,
         cancel=CancelToken.deadline(30),
     )
@@ -144,7 +138,7 @@ def plans(installer: Installer, resolution: Resolution) -> None:
         assert_type(change.name, str)
     prepared = installer.prepare(plan)
     installer.install(plan)
-    installer.install(prepared, compile=True, if_outdated="replan", requested=["flask"])
+    installer.install(prepared, if_outdated="replan", requested=["flask"])
     installer.install(["flask"])
     assert_type(installer.uninstall(["flask"]), InstallReport)
 

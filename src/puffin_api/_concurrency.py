@@ -29,6 +29,7 @@ K = TypeVar("K", bound="Hashable")
 S = TypeVar("S")
 
 Lock = threading.Lock
+thread_id = threading.get_ident
 """For the few places outside this module that guard a field of their own."""
 
 _PROGRESS_SECONDS = 0.1

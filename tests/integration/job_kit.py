@@ -257,7 +257,7 @@ def as_plain_user(call):
             if os.geteuid() == 0:
                 _drop_overrides()
             outcome.append((call(), None))
-        except BaseException as error:  # handed on
+        except BaseException as error:  # noqa: BLE001  # raised below
             outcome.append((None, error))
 
     thread = threading.Thread(target=run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from puffin_api import Cache, Client, Environment, Installer, Resolver
-from puffin_api.errors import PlanOutdated, PuffinError
+from puffin_api.errors import PlanOutdated
 
 _TRIES = 20
 
@@ -18,8 +18,9 @@ def work(place, own, common, url, begin, answers):
             for environment in environments:
                 _install(environment, client, resolution)
         answers.put((own, ""))
-    except PuffinError as error:
+    except BaseException as error:
         answers.put((own, repr(error)))
+        raise
 
 
 def _install(environment, client, resolution):

@@ -349,12 +349,6 @@ def cached_archives(path):
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def scratch_files(path):
-    """Whatever a failed download would leave in a cache."""
-    kept = {path for path in Path(path).rglob("*") if path.is_file() and path.suffix not in {".lock"}}
-    return sorted(str(found) for found in kept if found.stat().st_size > 100 and "simple" not in str(found))
-
-
 def test_other_bytes_than_the_index_announces(environment, serve, make_client, tmp_path):
     data = make_wheel("lie", "1.0")
     index = serve()

@@ -206,7 +206,8 @@ def audited(name, call):
     return value
 
 environment = Interpreter.current().create_venv(f"{place}/venv")
-with LoopbackIndex(graph_files()) as index, Client(indexes=[index.url], cache=Cache(f"{place}/cache")) as client:
+cache = Cache(f"{place}/cache")
+with LoopbackIndex(graph_files()) as index, Client(indexes=[index.url], cache=cache) as client:
     installer = Installer(environment, client)
     installer.install(Resolver(client).resolve(["app"], target=environment))
     resolver = Resolver(client)

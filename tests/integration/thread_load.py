@@ -47,33 +47,21 @@ def run_load(place, *, shared):
     wrong: list[str] = []
     with LoopbackIndex(load_files()) as index:
         index.fail("/simple/app/", status=503)
-        cache = Cache(f"{place}/cache")
-        again = RetryPolicy(attempts=3, backoff=0.01)
-        clients = [Client(indexes=[index.url], cache=cache, retries=again) for _ in range(THREADS)]
-        if shared:
-            for client in clients[1:]:
-                client.close()
-            clients = clients[:1] * THREADS
+        cache, again = Cache(f"{place}/cache"), RetryPolicy(attempts=3, backoff=0.01)
+        made = [
+            Client(indexes=[index.url], cache=cache, retries=again) for _ in range(1 if shared else THREADS)
+        ]
+        clients = made * THREADS if shared else made
         begin = threading.Barrier(THREADS)
-
-        def work(number):
-            begin.wait(60)
-            for turn, job in enumerate(range(number, JOBS, THREADS)):
-                requirements, expected = ROUNDS[turn % len(ROUNDS)]
-                try:
-                    install(clients[number], environments[number], *requirements)
-                    there = versions(environments[number])
-                    if there != expected:
-                        wrong.append(f"job {job}: {requirements} gave {there}")
-                except Exception as error:  # told at the end, with all others
-                    wrong.append(f"job {job}: {error!r}")
-
-        threads = [threading.Thread(target=work, args=[number]) for number in range(THREADS)]
+        threads = [
+            threading.Thread(target=_work, args=[number, client, environment, begin, wrong])
+            for number, (client, environment) in enumerate(zip(clients, environments, strict=True))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        for client in clients:
+        for client in made:
             client.close()
         fetched = [request.path for request in index.requests if request.path.endswith(".whl")]
     if len(fetched) != len(set(fetched)):
@@ -81,6 +69,19 @@ def run_load(place, *, shared):
     for environment in environments:
         wrong += [str(problem) for problem in environment.check(deep=True)]
     return wrong, [versions(environment) for environment in environments]
+
+
+def _work(number, client, environment, begin, wrong):
+    begin.wait(60)
+    for turn, job in enumerate(range(number, JOBS, THREADS)):
+        requirements, expected = ROUNDS[turn % len(ROUNDS)]
+        try:
+            install(client, environment, *requirements)
+            there = versions(environment)
+            if there != expected:
+                wrong.append(f"job {job}: {requirements} gave {there}")
+        except Exception as error:  # noqa: BLE001  # told at the end, with all others
+            wrong.append(f"job {job}: {error!r}")
 
 
 class ProcessState:

@@ -19,7 +19,7 @@ from puffin_api._model.options import LinkMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 _KINDS = {
     "SymlinkDirectoryLink": "symlink",
@@ -67,7 +67,7 @@ class Cache:
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls) -> Iterator[Cache]:
+    def temporary(cls) -> Generator[Cache]:
         """Give a cache that is removed at the end."""
         import tempfile
 

@@ -13,7 +13,7 @@ from puffin_api.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from packaging.requirements import Requirement
 
@@ -177,7 +177,7 @@ class Environment:
         return site_packages.fingerprint(self.roots)
 
     @contextlib.contextmanager
-    def lock(self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None) -> Iterator[None]:
+    def lock(self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None) -> Generator[None]:
         """Keep everybody else who uses this library from changing the environment.
 
         Args:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import attrs
+
 from puffin_api._api.operation import operation
 from puffin_api._installer import planner, transaction
 from puffin_api._model.events import LockWaiting
@@ -20,7 +22,7 @@ from puffin_api.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from typing import Literal
 
@@ -83,16 +85,17 @@ class Installer:
         Raises:
             ProtectedPackage: A protected package would have to change.
         """
-        return planner.make_plan(
+        names = reinstall if isinstance(reinstall, bool) else tuple(reinstall)
+        terms = {"reinstall": names, "protect": tuple(protect), "allow": allow}
+        plan = planner.make_plan(
             resolution,
             self._environment.installed(),
             mode=mode,
-            reinstall=reinstall,
-            protect=protect,
-            allow=allow,
+            **terms,  # type: ignore[arg-type]  # each has the type of its parameter
             cached=_Cached(resolution, self._client),
             environment=str(self._environment.root),
         )
+        return attrs.evolve(plan, terms=terms)
 
     def plan_uninstall(
         self,
@@ -113,15 +116,16 @@ class Installer:
         Raises:
             ProtectedPackage: A package is protected, or required by something that stays.
         """
-        return planner.plan_uninstall(
+        names = tuple(names)
+        terms = {"orphans": orphans, "allow_broken": allow_broken, "protect": tuple(protect)}
+        plan = planner.plan_uninstall(
             names,
             self._environment.installed(),
             target=self._environment.target,
-            orphans=orphans,
-            allow_broken=allow_broken,
-            protect=protect,
+            **terms,  # type: ignore[arg-type]  # each has the type of its parameter
             environment=str(self._environment.root),
         )
+        return attrs.evolve(plan, terms={"names": names, **terms})
 
     def prepare(
         self,
@@ -170,11 +174,12 @@ class Installer:
         with operation("install", reporter, cancel) as pump:
             self._check_not_managed()
             if isinstance(what, PreparedPlan):
-                return self._commit(what, pump, requested)
-            if isinstance(what, Plan):
+                self._refuse(what.plan)  # it may be the work of an installer without a review
                 return self._install_plan(what, pump, if_outdated, requested)
+            if isinstance(what, Plan):
+                return self._install_plan(self._prepare(what, pump), pump, if_outdated, requested)
             resolution = self._resolution(what, reporter, cancel)
-            return self._install_resolution(resolution, pump, "add", requested)
+            return self._install_as_is(lambda: self.plan(resolution), pump, requested)
 
     def sync(
         self,
@@ -186,7 +191,7 @@ class Installer:
         """Make the environment contain what was resolved and nothing else; see ``install``."""
         with operation("install", reporter, cancel) as pump:
             self._check_not_managed()
-            return self._install_resolution(resolution, pump, "sync", None)
+            return self._install_as_is(lambda: self.plan(resolution, mode="sync"), pump, None)
 
     def uninstall(
         self,
@@ -206,15 +211,17 @@ class Installer:
 
         Raises:
             ProtectedPackage: Something that stays requires one of them.
+            PolicyDenied: The review refuses the plan.
+            PlanOutdated: The environment changed since the plan was made.
             InstallFailed: The change failed; ``state`` says what became of the environment.
         """
         with operation("uninstall", reporter, cancel) as pump:
             self._check_not_managed()
-            plan = what if isinstance(what, Plan) else None
-            if plan is None:
-                assert not isinstance(what, Plan)
-                plan = self.plan_uninstall(what, allow_broken=allow_broken)
-            return self._commit(PreparedPlan(plan=plan, wheels={}), pump, None)
+            if isinstance(what, Plan):
+                return self._commit(self._prepare(what, pump), pump, None)
+            names = tuple(what)
+            make = lambda: self.plan_uninstall(names, allow_broken=allow_broken)  # noqa: E731  # a thunk
+            return self._install_as_is(make, pump, None)
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -238,16 +245,12 @@ class Installer:
             cancel=cancel,
         )
 
-    def _install_resolution(
-        self,
-        resolution: Resolution,
-        pump: Pump,
-        mode: Literal["add", "sync"],
-        requested: Iterable[str] | None,
+    def _install_as_is(
+        self, make: Callable[[], Plan], pump: Pump, requested: Iterable[str] | None
     ) -> InstallReport:
         """Plan, prepare, commit; anew where somebody else changed the environment meanwhile."""
         for attempt in range(_REPLANS):
-            plan = self.plan(resolution, mode=mode)
+            plan = make()
             try:
                 return self._commit(self._prepare(plan, pump), pump, requested)
             except PlanOutdated:
@@ -257,23 +260,22 @@ class Installer:
 
     def _install_plan(
         self,
-        plan: Plan,
+        prepared: PreparedPlan,
         pump: Pump,
         if_outdated: Literal["error", "replan"],
         requested: Iterable[str] | None,
     ) -> InstallReport:
-        prepared = self._prepare(plan, pump)
         try:
             return self._commit(prepared, pump, requested)
         except PlanOutdated:
             if if_outdated == "error":
                 raise
-        return self._commit(self._prepare(self._again(plan), pump), pump, requested)
+        return self._commit(self._prepare(self._again(prepared.plan), pump), pump, requested)
 
     def _again(self, plan: Plan) -> Plan:
-        """Make a plan anew for the environment as it is now."""
+        """Make a plan anew, on the same terms, for the environment as it is now."""
         if plan.mode == "uninstall":
-            return self.plan_uninstall([c.name for c in plan.changes], allow_broken=True)
+            return self.plan_uninstall(**plan.terms)  # type: ignore[arg-type]  # as they were given
         resolution = plan.resolution
         if resolution is None:
             raise InstallFailed(
@@ -281,7 +283,7 @@ class Installer:
                 hint="Plan again from the resolution.",
                 path=str(self._environment.root),
             )
-        return self.plan(resolution, mode=plan.mode)
+        return self.plan(resolution, mode=plan.mode, **plan.terms)  # type: ignore[arg-type]  # as they were given
 
     def _prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
         self._refuse(plan)
@@ -294,7 +296,7 @@ class Installer:
     def _refuse(self, plan: Plan) -> None:
         """Raise whatever speaks against a plan, before anything is downloaded."""
         if plan.blockers:
-            text = "; ".join(str(blocker) for blocker in plan.blockers)
+            text = "; ".join(blocker.message for blocker in plan.blockers)
             raise InstallFailed(
                 f"The plan is not allowed: {text}",
                 hint="Allow it with plan(..., allow=Allow(...)).",

@@ -11,7 +11,7 @@ from puffin_api.errors import PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.events import Operation
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def operation(name: Operation, reporter: Reporter | None, cancel: CancelToken | None) -> Iterator[Pump]:
+def operation(name: Operation, reporter: Reporter | None, cancel: CancelToken | None) -> Generator[Pump]:
     """Give the pump of a call; its started and finished events are sent in pairs."""
     if reporter is None:
         yield Pump(None, cancel)

@@ -22,9 +22,9 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 from packaging.version import InvalidVersion, Version
 
@@ -36,7 +36,7 @@ from puffin_api._model.version_key import version_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -145,10 +145,8 @@ class PageTable:
             raise TableDamaged(releases.name)
         version = releases.versions[position]
         try:
-            return [
-                unpack_row(row, project=releases.name, version=version, index=releases.index)
-                for row in _VALUE(data.decode("utf-8", "surrogatepass"))[0]
-            ]
+            packed = _VALUE(data.decode("utf-8", "surrogatepass"))[0]
+            return PackedRows(packed, releases.name, version, releases.index)
         except (ValueError, TypeError, AttributeError) as error:
             raise TableDamaged(releases.name) from error
 
@@ -162,6 +160,40 @@ class PageTable:
                 return file.read(length)
         except OSError as error:
             raise TableDamaged(self.releases.name) from error
+
+
+class PackedRows(Sequence[FileRow]):
+    """The files of one version, each made when it is looked at; most are not for the target."""
+
+    __slots__ = ("_index", "_made", "_packed", "_project", "_version", "filenames")
+
+    def __init__(self, packed: list[PackedRow], project: str, version: str, index: str) -> None:
+        self._packed = packed
+        self._project = project
+        self._version = version
+        self._index = index
+        self._made: dict[int, FileRow] = {}
+        self.filenames = [row[0] for row in packed]
+
+    @overload
+    def __getitem__(self, item: int) -> FileRow: ...
+    @overload
+    def __getitem__(self, item: slice) -> list[FileRow]: ...
+
+    def __getitem__(self, item: int | slice) -> FileRow | list[FileRow]:
+        if isinstance(item, slice):
+            return [self[position] for position in range(*item.indices(len(self)))]
+        position = range(len(self._packed))[item]
+        row = self._made.get(position)
+        if row is None:
+            packed, version = self._packed[position], self._version
+            row = unpack_row(packed, project=self._project, version=version, index=self._index)
+            # Of two threads that make it at once, both go on with the same one.
+            row = self._made.setdefault(position, row)
+        return row
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 class LazySkipped(Mapping[str, str]):

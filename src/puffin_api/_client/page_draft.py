@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from puffin_api._cache.project_table import GroupedFiles, encode_grouped, unpack_row
+from puffin_api._cache.project_table import GroupedFiles, PackedRows, encode_grouped
 from puffin_api._client import simple_html, simple_json
 from puffin_api._client.page_files import UNFIT, why
 from puffin_api._concurrency import Lock
@@ -131,8 +131,7 @@ class PageDraft:
             return self._table.files(position)
         version = grouped.versions[position]
         name, index = self.releases.name, self.releases.index
-        rows = self._packed(grouped.files[position])
-        return [unpack_row(row, project=name, version=version, index=index) for row in rows]
+        return PackedRows(self._packed(grouped.files[position]), name, version, index)
 
     def settle(self, policy: Policy, write: Callable[[bytes], PageTable | None]) -> None:
         """Encode the table and have it written; from then on files are read from there.

@@ -10,31 +10,19 @@ from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, Break, Change, Plan
 from puffin_api._model.requirement import lenient_row
-from puffin_api._model.resolution import Resolution
 from puffin_api.errors import ProtectedPackage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
-    from typing import Literal, Protocol
+    from typing import Literal
 
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.installed import InstalledDistribution, InstalledSet
     from puffin_api._model.plan import Action, Cause
-    from puffin_api._model.resolution import DependencyPath, ResolvedPackage
+    from puffin_api._model.resolution import Resolution, ResolvedPackage
     from puffin_api._model.target import Target
-
-    class Resolved(Protocol):
-        """What the planner needs of a resolution."""
-
-        @property
-        def packages(self) -> Mapping[str, ResolvedPackage]: ...
-        @property
-        def root_names(self) -> frozenset[str]: ...
-        @property
-        def target(self) -> Target: ...
-        def why(self, name: str) -> tuple[DependencyPath, ...]: ...
 
 
 SEED_PACKAGES = frozenset({"pip", "setuptools", "wheel"})
@@ -42,7 +30,7 @@ SEED_PACKAGES = frozenset({"pip", "setuptools", "wheel"})
 
 
 def make_plan(
-    resolution: Resolved,
+    resolution: Resolution,
     installed: InstalledSet,
     *,
     mode: Literal["add", "sync"] = "add",
@@ -98,7 +86,7 @@ def make_plan(
         kept=sum(1 for name in resolution.packages if name in installed) - planner.replaced,
         leaving=_leaving(changes, installed),
         arriving=planner.arriving(changes),
-        resolution=resolution if isinstance(resolution, Resolution) else None,
+        resolution=resolution,
     )
 
 
@@ -160,7 +148,7 @@ class _Planner:
 
     def __init__(
         self,
-        resolution: Resolved,
+        resolution: Resolution,
         installed: InstalledSet,
         cached: Mapping[str, CachedWheel | bool],
         direct_urls: Mapping[str, DirectUrl],

@@ -78,11 +78,6 @@ class FileRow:
         return self.filename.endswith(".whl")
 
     @property
-    def tags(self) -> str:
-        """The compressed tags of a wheel, without taking the rest of its name apart."""
-        return "-".join(self.filename[:-4].lower().rsplit("-", 3)[1:])
-
-    @property
     def wheel(self) -> WheelName:
         """The parts of a wheel's file name."""
         if self._wheel is None:

@@ -156,6 +156,12 @@ class Plan:
     )
     _arriving: tuple[CachedWheel, ...] = attrs.field(default=(), eq=False, repr=False, alias="arriving")
     _resolution: Resolution | None = attrs.field(default=None, eq=False, repr=False, alias="resolution")
+    _terms: Mapping[str, object] = attrs.field(factory=dict, eq=False, repr=False, alias="terms")
+
+    @property
+    def terms(self) -> Mapping[str, object]:
+        """The arguments that the plan was made with, so that it can be made anew on the same terms."""
+        return self._terms
 
     @property
     def resolution(self) -> Resolution | None:

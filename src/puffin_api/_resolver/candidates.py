@@ -9,7 +9,7 @@ from puffin_api._resolver.version_set import ABSENT, bits, highest, lowest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from typing_extensions import TypeIs
 
@@ -63,7 +63,7 @@ class Policy:
         self.key = f"{target.digest} {parts} {sources}"
         """Equal for policies that choose alike."""
 
-    def choose(self, files: Collection[FileRow], *, yanked: bool) -> Choice:
+    def choose(self, files: Sequence[FileRow], *, yanked: bool) -> Choice:
         """Return the best file of one version, or why each of them cannot be used.
 
         Args:
@@ -73,12 +73,14 @@ class Policy:
         best_rank = -1
         source: FileRow | None = None
         reasons: dict[str, str] = {}
-        for file in files:
-            rank = self._rank(file) if file.is_wheel else -1
+        for position, filename in enumerate(_names(files)):
+            rank = self._rank(filename) if filename.endswith(".whl") else -1
             if rank is None:
-                reasons[file.filename] = self._foreign
-            elif reason := self._objection(file, yanked=yanked):
-                reasons[file.filename] = reason
+                reasons[filename] = self._foreign
+                continue
+            file = files[position]
+            if reason := self._objection(file, yanked=yanked):
+                reasons[filename] = reason
             elif rank < 0:
                 source = file
             elif best is None or rank < best_rank:
@@ -87,9 +89,9 @@ class Policy:
                 best = file
         return best or source or reasons
 
-    def _rank(self, file: FileRow) -> int | None:
-        """Place of the wheel's best tag among those of the target."""
-        tags = file.tags
+    def _rank(self, filename: str) -> int | None:
+        """Place of a wheel's best tag among those of the target."""
+        tags = "-".join(filename[:-4].lower().rsplit("-", 3)[1:])
         rank = self._ranks.get(tags)
         if rank is not None or "." not in tags:
             return rank
@@ -114,6 +116,12 @@ class Policy:
         if file.project in self._only_binary or ALL in self._only_binary:
             return "is a source distribution, which the caller does not want"
         return "" if self._sources else "is a source distribution, which would have to be built"
+
+
+def _names(files: Sequence[FileRow]) -> Sequence[str]:
+    """Return the names of files, without making those that are made only when looked at."""
+    names: Sequence[str] | None = getattr(files, "filenames", None)
+    return [file.filename for file in files] if names is None else names
 
 
 def admits_python(requires_python: str, target: Target) -> bool:

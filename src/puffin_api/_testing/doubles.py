@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from puffin_api._concurrency import thread_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class RecordingReporter:
     def on_event(self, event: Event) -> None:
         """Keep the event."""
         self.events.append(event)
-        self.threads.add(threading.get_ident())
+        self.threads.add(thread_id())
 
     def of(self, kind: type[T]) -> list[T]:
         """Return the events of one kind, in order."""

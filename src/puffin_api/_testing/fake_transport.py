@@ -69,7 +69,7 @@ class FakeTransport:
         self.answers: dict[str, object] = dict(answers or {})
         self.requests: list[tuple[str, dict[str, str]]] = []
         """URL and fields of each request, in order."""
-        self.is_closed = False
+        self.is_closed: bool = False
         self._lock = Lock()
 
     @contextmanager

@@ -124,11 +124,11 @@ class LoopbackIndex:
         self.gzipped = gzipped
         self.login = login
         self.latency = latency
-        self.status = ""
+        self.status: str = ""
         """PEP 792 status of every project; empty for none."""
         self.requests: list[Asked] = []
         """What was received, in order."""
-        self.connections_made = 0
+        self.connections_made: int = 0
         """How often a client has connected."""
         self.pages: dict[str, Reply] = {}
         """Paths that are answered with this instead."""
