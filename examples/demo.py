@@ -62,7 +62,7 @@ def show(projects: list[str], prefix: Path) -> None:
 
         clock.skip()
         resolver.resolve(projects, target=environment)
-        clock.lap("resolve again, from memory")
+        clock.lap("resolve again, in the same process")
         plan = installer.plan(resolution)
         clock.lap("plan")
         heading("The plan: nothing has been changed yet")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -515,3 +516,21 @@ def test_copying_on_another_volume_checks_for_room(place):
 
     assert caught.value.free == 0
     assert place.tree() == before
+
+
+def test_a_pool_that_closes_before_the_trash_is_empty_empties_it(place):
+    files = {f"a/m{number}.py": "" for number in range(150)}
+    place.change(place.wheel("a", "1.0", files=files))
+    pool = WorkerPool(1)
+    busy, go = threading.Event(), threading.Event()
+    pool.submit(lambda: (busy.set(), go.wait()))
+    busy.wait()
+
+    place.change(remove=["a"], pool=pool)
+    assert [path for path in place.site.iterdir() if path.name.startswith(".puffin-")]
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    go.set()
+    closing.join()
+
+    assert not [path for path in place.site.iterdir() if path.name.startswith(".puffin-")]

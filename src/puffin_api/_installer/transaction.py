@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import time
 
@@ -50,7 +52,7 @@ from puffin_api._model.events import (
 )
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api._wheel.link import Linker
-from puffin_api.errors import NotWritable, PlanOutdated, PuffinError
+from puffin_api.errors import Cancelled, NotWritable, PlanOutdated, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,6 +261,7 @@ class _Commit:
         trash: Task[None] | None = None
         if self._pool is not None and self._leaving.files > _MANY_FILES:
             trash = self._pool.submit(lambda: clean(self._folder, self._files))
+            trash.on_done(functools.partial(_make_sure, trash, self._folder, self._files))
         else:
             try:
                 clean(self._folder, self._files)
@@ -388,3 +391,14 @@ def _ignores_case(base: str, listing: Listing) -> bool:
             folder = base if name in listing.names.get(base, ()) else os.path.dirname(base)
             return os.path.lexists(f"{folder}{os.sep}{other}")
     return False
+
+
+def _make_sure(trash: Task[None], folder: str, files: Files) -> None:
+    """Empty the trash here and now where the pool was closed before it came to it."""
+    try:
+        trash.result()
+    except Cancelled:
+        with contextlib.suppress(OSError):  # what stays, the next change removes
+            clean(folder, files)
+    except OSError:
+        pass  # likewise
