@@ -244,7 +244,7 @@ def test_a_conflict_names_all_that_take_part(source: FakeReleaseSource) -> None:
         pins(source, "a", "b>=4")
 
     assert str(failed.value) == (
-        "Because you require a, you require b>=4 and all versions of a depends on b<3,"
+        "Because you require a, you require b>=4 and all versions of a depend on b<3,"
         " your requirements cannot be met."
     )
     assert set(failed.value.conflicts) == {"a", "b>=4"}

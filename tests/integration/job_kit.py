@@ -211,10 +211,11 @@ def check_commit_events(events):
 
 
 class ActingReporter(RecordingReporter):
-    """Does something when it has heard so many events, or one of a kind."""
+    """Does something at the event of a number or kind; once, or at each one from then on."""
 
-    def __init__(self, act, *, after=None, on=None):
+    def __init__(self, act, *, after=None, on=None, often=False):
         super().__init__()
+        self._often = often
         self._act = act
         self._after = after
         self._on = on
@@ -223,7 +224,9 @@ class ActingReporter(RecordingReporter):
     def on_event(self, event):
         super().on_event(event)
         is_due = len(self.events) == self._after or (self._on is not None and isinstance(event, self._on))
-        if is_due and not self.acted:
+        if self.acted:
+            is_due = self._often
+        if is_due:
             self.acted = True
             self._act()
 

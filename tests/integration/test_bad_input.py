@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from puffin_api import Cache, Environment, Index, Installer, Resolver, RetryPolicy, Timeouts, Tls
+from puffin_api import Cache, Environment, Index, Installer, Refresh, Resolver, RetryPolicy, Timeouts, Tls
 from puffin_api.errors import (
     AuthenticationRequired,
     CacheUnavailable,
@@ -383,6 +383,17 @@ def test_a_right_file_after_a_wrong_one_at_the_same_index(environment, serve, ma
     assert versions(environment)["lie"] == "1.0"
 
 
+def test_a_cached_wheel_of_other_bytes_is_not_used(environment, serve, make_client, make_venv):
+    """A file of one name was replaced at the index: what is in the cache is not what was resolved."""
+    index = serve(wheel("app", "1.0", files={"app.py": "first = 1"}))
+    install(make_client(index), make_venv("first"), "app")
+    index.add(*wheel("app", "1.0", files={"app.py": "second = 2"}).popitem())
+
+    install(make_client(index, refresh=Refresh.all()), environment, "app")
+
+    assert (Path(environment.scheme.purelib) / "app.py").read_text() == "second = 2"
+
+
 def test_a_size_that_lies(environment, serve, make_client):
     index = serve()
     index.add("lie-1.0-py3-none-any.whl", make_wheel("lie", "1.0"), size=10)
@@ -548,6 +559,21 @@ def test_a_folder_of_the_environment_that_cannot_be_written(environment, index, 
 
 
 @needs_rights
+def test_a_package_that_cannot_be_moved_away_brings_everything_back(environment, index, make_client):
+    """Found out in the middle of the commit: to move a folder takes the right to write to it."""
+    package = Path(environment.scheme.purelib) / "log"
+    client = make_client(index)
+    resolution = Resolver(client).resolve(["app"], target=environment)
+
+    with read_only(package), unchanged(environment):
+        error = as_plain_user(lambda: find_error(lambda: Installer(environment, client).install(resolution)))
+
+    check_error(error, NotWritable, "not-writable", state="rolled-back")
+    assert error.path.startswith(str(package.parent))
+    assert leftovers(environment) == []
+
+
+@needs_rights
 def test_an_environment_that_cannot_be_written_at_all(environment, index, make_client):
     lock = environment.root / ".puffin-api.lock"
     lock.unlink()
@@ -671,9 +697,12 @@ from puffin_api.testing import LoopbackIndex
 from tests.integration.job_kit import find_error, graph_files, leftovers, tree, versions, wheel
 
 place, cache, which = sys.argv[1:]
+# Blocks are counted, not bytes: many small files take more room than anybody could foresee.
+small = {f"many/{number}.txt": "x" * 300 for number in range(500)}
+files = wheel("app", "1.0", files=small) if which == "small files" else graph_files(ballast=300_000)
 environment = Interpreter.current().create_venv(f"{place}/venv")
 told = {}
-with LoopbackIndex(graph_files(ballast=300_000) | wheel("tiny", "1.0")) as index:
+with LoopbackIndex(files | wheel("tiny", "1.0")) as index:
     with Client(indexes=[index.url], cache=Cache(cache)) as client:
         installer = Installer(environment, client)
         installer.install(["tiny"])
@@ -692,7 +721,7 @@ print(json.dumps(told))
 """
 
 
-@pytest.mark.parametrize("which", ["environment", "cache"])
+@pytest.mark.parametrize("which", ["environment", "small files", "cache"])
 def test_a_volume_without_room(tmp_path, which):
     """A real one, of a megabyte, in a mount namespace that ends with the child."""
     small, large = tmp_path / "small", tmp_path / "large"
@@ -706,7 +735,7 @@ def test_a_volume_without_room(tmp_path, which):
         possible = False
     if not possible:
         pytest.skip("this user may not mount a small volume")
-    places = (small, large / "cache") if which == "environment" else (large, small)
+    places = (large, small) if which == "cache" else (small, large / "cache")
 
     told = run_program(SMALL_VOLUME, *places, which, wrap=wrap)
 

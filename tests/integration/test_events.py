@@ -286,7 +286,8 @@ def test_a_cancel_at_a_milestone_and_the_same_job_again(environment, index, make
     assert environment.check(deep=True) == ()
 
 
-def test_a_reporter_that_raises_at_any_event(environment, index, make_cold_client):
+@pytest.mark.parametrize("often", [False, True], ids=["once", "from then on"])
+def test_a_reporter_that_raises_at_any_event(environment, index, make_cold_client, often):
     ends = []
 
     def try_at(number):
@@ -296,7 +297,7 @@ def test_a_reporter_that_raises_at_any_event(environment, index, make_cold_clien
         def act():
             raise boom
 
-        reporter = ActingReporter(act, after=number)
+        reporter = ActingReporter(act, after=number, often=often)
         client = make_cold_client(index, concurrency=4)
         caught = None
         try:
@@ -317,6 +318,42 @@ def test_a_reporter_that_raises_at_any_event(environment, index, make_cold_clien
     assert {True, False} == set(ends)
     assert ends.index(True) > 30
     assert len(ends) > 32
+
+
+class CountingToken(CancelToken):
+    """Is thrown when it has been looked at so many times."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.left = most
+
+    def check(self):
+        self.left -= 1
+        if self.left < 0:
+            self.cancel("counted")
+        super().check()
+
+
+def test_a_cancel_at_any_step_of_a_commit(environment, index, make_cold_client):
+    client = make_cold_client(index)
+    installer = Installer(environment, client)
+    prepared = installer.prepare(installer.plan(Resolver(client).resolve(["app"], target=environment)))
+    before = tree(environment.root)
+    states = []
+
+    for number in range(ENDS):
+        token, reporter = CountingToken(number), RecordingReporter()
+        error = find_error(lambda: installer.install(prepared, cancel=token, reporter=reporter))  # noqa: B023  # called at once
+        check_after(environment, before, error, reporter)
+        check_stream(reporter)
+        states.append(error and error.state)
+        if error is None:
+            break
+
+    assert states[-1] is None
+    assert versions(environment) == NEW
+    assert states.count("untouched") >= 2
+    assert states.count("rolled-back") >= 12, "each rename is a point to stop at"
 
 
 def test_a_token_thrown_before_the_call_lets_nothing_begin(environment, index, make_cold_client):
@@ -443,11 +480,11 @@ def test_closing_the_client_ends_a_blocked_call(make_venv, held, make_client):
 
     index.when_asked = close
     error = find_error(lambda: job(client, environment))
-
-    assert not index.go.is_set()
-    check_error(error, Cancelled, "cancelled", reason="closed")
     for closer in closers:
         closer.join()
+
+    assert not index.go.is_set(), "closing waited for the server"
+    check_error(error, Cancelled, "cancelled", reason="closed")
 
 
 def test_waiting_for_another_change_of_the_environment_can_be_cancelled(environment, index, make_cold_client):

@@ -19,10 +19,10 @@ def requirements_txt(resolution: Resolution, *, hashes: bool, annotate: bool) ->
 
 
 def _pin(package: ResolvedPackage) -> str:
-    name = f"{package.name}[{','.join(package.extras)}]" if package.extras else package.name
+    # Extras are left out: what they bring in is in the list itself.
     if package.source == "index":
         return f"{package.name}=={package.version}"
-    return f"{name} @ {package.file_row.url}"
+    return f"{package.name} @ {package.file_row.url}"
 
 
 def _hashes(package: ResolvedPackage) -> list[str]:

@@ -116,7 +116,7 @@ def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
     # Several requirements that differ in words are said by what they come to.
     together = statement(fact.dependency, fact.states & ~ABSENT)
     asked = texts[0].partition(";")[0].strip() if len(texts) == 1 else str(together)
-    text = f"{who} depends on {asked}"
+    text = _agree(who, f"depends on {asked}")
     if fact.dependency.unknown:
         return Fact("not-found", f"{text} and {fact.dependency.unknown}", terms, texts)
     if not fact.states:
@@ -159,12 +159,23 @@ def _reasons(cause: Unusable) -> dict[str, str]:
     return {cause.package.snapshot.version(bit): text for bit, text in cause.reasons.items()}
 
 
+_PLURALS = {"is": "are", "was": "were", "has": "have", "requires": "require", "depends": "depend"}
+
+
+def _agree(subject: str, predicate: str) -> str:
+    """Join subject and predicate: all versions *are*, one *is*."""
+    verb, _, rest = predicate.partition(" ")
+    if subject.startswith("all versions") and verb in _PLURALS:
+        predicate = f"{_PLURALS[verb]} {rest}"
+    return f"{subject} {predicate}"
+
+
 def _unusable_text(package: Package, reasons: Mapping[str, str]) -> str:
     groups: dict[str, int] = {}
     position = {v: bit for bit in bits(package.full & ~ABSENT) for v in [package.snapshot.version(bit)]}
     for version, reason in reasons.items():
         groups[reason] = groups.get(reason, 0) | 1 << position[version]
-    said = [f"{statement(package, mask)} {reason}" for reason, mask in groups.items()]
+    said = [_agree(str(statement(package, mask)), reason) for reason, mask in groups.items()]
     if len(said) > 4:
         said = [*said[:3], f"{len(said) - 3} more kinds of reasons speak against other versions"]
     return " and ".join(said) or f"there are no versions of {package.name}"

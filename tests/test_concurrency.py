@@ -1,0 +1,186 @@
+"""The pool, the once-map and the pump."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from puffin_api._concurrency import OnceMap, Pump, Task, WorkerPool
+from puffin_api._model.cancel import CancelToken
+from puffin_api.errors import Cancelled, DeadlineExceeded
+
+
+@pytest.fixture
+def pool():
+    made = WorkerPool(3)
+    yield made
+    made.close()
+
+
+def test_results_come_in_the_order_of_the_items(pool):
+    assert pool.map(lambda n: n * n, range(50), pump=Pump()) == [n * n for n in range(50)]
+
+
+def test_no_more_threads_than_the_pool_allows(pool):
+    seen, lock = set(), threading.Lock()
+
+    def note(_):
+        with lock:
+            seen.add(threading.get_ident())
+
+    pool.map(note, range(200), pump=Pump())
+
+    assert 1 <= len(seen) <= 3
+
+
+def test_the_first_error_drops_what_has_not_begun(pool):
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number == 0:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        pool.map(work, range(10_000), pump=Pump())
+
+    assert len(begun) < 10_000
+
+
+def test_urgent_work_is_taken_before_what_waits():
+    pool = WorkerPool(1)
+    go, order = threading.Event(), []
+    pool.submit(go.wait)
+    pool.submit(lambda: order.append("later"))
+    last = pool.submit(lambda: order.append("last"))
+    pool.submit(lambda: order.append("urgent"), urgent=True)
+    go.set()
+
+    Pump().wait(last)
+    pool.close()
+
+    assert order == ["urgent", "later", "last"]
+
+
+def test_closing_fails_what_has_not_begun():
+    pool = WorkerPool(1)
+    go = threading.Event()
+    pool.submit(go.wait)
+    waiting = pool.submit(lambda: 1)
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    while not waiting.done:
+        pass
+    go.set()
+    closing.join()
+
+    with pytest.raises(Cancelled):
+        waiting.result()
+    with pytest.raises(RuntimeError):
+        pool.submit(lambda: 1)
+
+
+def test_many_callers_share_one_result(pool):
+    once, made = OnceMap(), []
+
+    def make():
+        made.append(1)
+        return "value"
+
+    assert pool.map(lambda _: once.run("key", make), range(30), pump=Pump()) == ["value"] * 30
+    assert made == [1]
+
+
+def test_a_failure_is_shared_until_it_is_forgotten():
+    once = OnceMap()
+
+    def fail():
+        raise ValueError("no")
+
+    for call in (fail, lambda: "too late"):
+        with pytest.raises(ValueError, match="no"):
+            once.run("key", call)
+    once.forget("key")
+
+    assert once.run("key", lambda: "fresh") == "fresh"
+
+
+def test_events_come_in_order_on_the_thread_that_waits(pool):
+    heard = []
+    pump = Pump(lambda event: heard.append((event, threading.get_ident())))
+
+    def work():
+        for number in range(5):
+            pump.send(number)
+
+    pump.wait(pool.submit(work))
+
+    assert heard == [(number, threading.get_ident()) for number in range(5)]
+
+
+def test_a_task_that_is_open_at_the_end_gets_its_finished_event():
+    heard = []
+    pump = Pump(heard.append)
+    pump.begin(lambda task: ("started", task), lambda task: ("finished", task))
+
+    pump.close()
+    pump.send("too late")
+    pump.deliver()
+
+    assert heard == [("started", 1), ("finished", 1)]
+
+
+def test_progress_comes_at_most_once_in_a_tenth_of_a_second():
+    heard = []
+    pump = Pump(heard.append)
+    task = pump.begin(lambda _: "started", lambda _: "finished")
+    for number in range(1000):
+        pump.progress(task, lambda number=number: number)
+    pump.end(task, lambda: "finished")
+    pump.progress(task, lambda: "after the end")
+    pump.deliver()
+
+    assert heard[0] == "started"
+    assert heard[-1] == "finished"
+    assert len(heard) < 100
+
+
+def test_a_cancel_wakes_the_caller():
+    token = CancelToken()
+    pump = Pump(cancel=token)
+    threading.Timer(0.01, token.cancel, ["enough"]).start()
+
+    with pytest.raises(Cancelled) as caught:
+        pump.wait(Task())
+
+    assert caught.value.reason == "enough"
+
+
+def test_a_deadline_wakes_the_caller():
+    with pytest.raises(DeadlineExceeded):
+        Pump(cancel=CancelToken.deadline(0.01)).wait(Task())
+
+
+def test_threads_that_wait_through_one_silent_pump_all_wake(pool):
+    shared, tasks = Pump(), [Task() for _ in range(3)]
+    waiting = [pool.submit(lambda task=task: shared.wait(task)) for task in tasks]
+    for task in reversed(tasks):
+        task.succeed("done")
+
+    assert [Pump().wait(each) for each in waiting] == ["done"] * 3
+
+
+def test_any_of_several_tokens_cancels():
+    one, other = CancelToken(), CancelToken()
+    both = CancelToken.any(one, other)
+    called = []
+    both.on_cancel(lambda: called.append(1))
+
+    assert not both.cancelled
+    other.cancel("other")
+
+    assert both.cancelled
+    assert called == [1]
+    with pytest.raises(Cancelled, match="other"):
+        both.check()
