@@ -26,13 +26,11 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Generic, TypeVar, overload
 
-from packaging.version import InvalidVersion, Version
-
 from puffin_api._cache.metadata_table import MetadataTable, read_bytes
 from puffin_api._fs import write_atomic
 from puffin_api._model.file import FileRow
 from puffin_api._model.releases import Releases
-from puffin_api._model.version_key import version_key
+from puffin_api._model.version_key import sort_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -303,32 +301,32 @@ class GroupedFiles(Generic[T]):
         self, files: Iterable[tuple[str, T]], skipped: dict[str, str], label: Callable[[T], str]
     ) -> None:
         groups: dict[str, list[T]] = {}
-        parsed: dict[str, Version] = {}
+        known: dict[str, tuple[str, bool]] = {}
         by_text: dict[str, list[T] | None] = {}
         for text, file in files:
             group = by_text.get(text)
             if group is None:
                 if text not in by_text:
-                    group = by_text[text] = _group_for(text, groups, parsed)
+                    group = by_text[text] = _group_for(text, groups, known)
                 if group is None:
                     skipped[label(file)] = f"{text!r} is not a valid version"
                     continue
             group.append(file)
         self.keys = sorted(groups)
         self.files = [groups[key] for key in self.keys]
-        ordered = [parsed[key] for key in self.keys]
-        self.versions = [str(version) for version in ordered]
-        self.prereleases = sum(2 << i for i, version in enumerate(ordered) if version.is_prerelease)
+        self.versions = [known[key][0] for key in self.keys]
+        self.prereleases = sum(2 << i for i, key in enumerate(self.keys) if known[key][1])
 
 
-def _group_for(text: str, groups: dict[str, list[T]], parsed: dict[str, Version]) -> list[T] | None:
+def _group_for(
+    text: str, groups: dict[str, list[T]], known: dict[str, tuple[str, bool]]
+) -> list[T] | None:
     """Return the list for a version; equal versions that are written differently share one."""
-    try:
-        version = Version(text)
-    except InvalidVersion:
+    found = sort_version(text)
+    if found is None:
         return None
-    key = version_key(version)
-    parsed.setdefault(key, version)
+    key, normal, is_prerelease = found
+    known.setdefault(key, (normal, is_prerelease))
     return groups.setdefault(key, [])
 
 

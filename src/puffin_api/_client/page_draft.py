@@ -83,9 +83,9 @@ class PageDraft:
             project,
             url=url,
             index=index,
-            grouped=GroupedFiles(files, skipped, _filename),
+            grouped=GroupedFiles(files, skipped, simple_json.filename_of),
             pack=functools.partial(simple_json.pack_file, page_url=url),
-            label=_filename,
+            label=simple_json.filename_of,
             skipped=skipped,
             status=status,
         )
@@ -170,10 +170,6 @@ class PageDraft:
             except UNFIT as error:
                 self._skipped[self._label(file)] = why(error)
         return rows
-
-
-def _filename(file: simple_json.RawFile) -> str:
-    return str(file["filename"])
 
 
 def _first(row: PackedRow) -> str:

@@ -68,11 +68,13 @@ class FileNames:
         return parse_sdist_name(filename, self.project)
 
     def _wheel(self, filename: str) -> str:
-        parts = filename[:-4].split("-")
-        if len(parts) == 6:
+        parts = filename.split("-", 2)
+        dashes = filename.count("-")
+        if dashes == 5:
             if not parts[2][:1].isdigit():
-                raise ValueError(f"the build tag {parts[2]!r} does not begin with a digit")
-        elif len(parts) != 5:
+                build = parts[2].partition("-")[0]
+                raise ValueError(f"the build tag {build!r} does not begin with a digit")
+        elif dashes != 4:
             raise ValueError("a wheel's name has five or six parts joined by '-'")
         if not self._is_ours(parts[0]):
             raise ValueError(f"it belongs to another project than {self.project}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 from puffin_api._client.page_files import UNFIT, FileNames, is_offerable, rows_of, strongest, why
 from puffin_api._urls import join, redact, split_credentials
 from puffin_api.errors import MetadataInvalid
+
+_NAMES = re.compile(rb'"filename":\s*"([^"\\\n]+)"').findall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
     from puffin_api._cache.project_table import PackedRow
     from puffin_api._model.file import FileRow
 
-    RawFile = Mapping[str, object]
-    """A file as the page has it: a JSON object that nobody has looked at yet."""
+    RawFile = Mapping[str, object] | tuple[str, bytes]
+    """A file as the page has it: a JSON object, or its name and the text of one without its braces."""
     Packed = tuple[list[tuple[str, PackedRow]], dict[str, str], str]
 
 
@@ -40,7 +43,7 @@ def pack(body: bytes, url: str, project: str) -> Packed:
         try:
             packed.append((version, pack_file(file, url)))
         except UNFIT as error:
-            skipped[str(file["filename"])] = why(error)
+            skipped[str(filename_of(file))] = why(error)
     return packed, skipped, status
 
 
@@ -55,20 +58,69 @@ def read(body: bytes, url: str, project: str) -> tuple[list[tuple[str, RawFile]]
     Raises:
         MetadataInvalid: It is no such page, or of a version that we do not know.
     """
-    page = _load(body, url, project)
-    files = page.get("files", [])
-    if not isinstance(files, list):
-        raise _invalid(url, project, "'files' is no list")
+    files, page = _cut(body) or _parsed(body, url, project)
+    _check_version(page, url, project)
     version_of = FileNames(project).version
     found: list[tuple[str, RawFile]] = []
     skipped: dict[str, str] = {}
     for file in files:
         try:
-            found.append((version_of(file["filename"]), file))
+            found.append((version_of(filename_of(file)), file))
         except UNFIT as error:
-            label = file.get("filename") if isinstance(file, dict) else None
-            skipped[label if isinstance(label, str) else f"file {len(found) + len(skipped)}"] = why(error)
+            label = file[0] if isinstance(file, tuple) else _label(file)
+            skipped[label or f"file {len(found) + len(skipped)}"] = why(error)
     return found, skipped, _status(page)
+
+
+def filename_of(file: RawFile) -> str:
+    """Return the name of a file that nobody has looked at yet; it may be of any kind where that is wrong.
+
+    Raises:
+        KeyError: It has none.
+        TypeError: The file is no object.
+    """
+    if isinstance(file, tuple):
+        return file[0]
+    name: str = file["filename"]  # type: ignore[assignment]  # FileNames finds out
+    return name
+
+
+def _label(file: object) -> str:
+    name = file.get("filename") if isinstance(file, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _cut(body: bytes) -> tuple[list[RawFile], dict[str, object]] | None:
+    """Cut a page into its files without parsing them: of most files only the name will be looked at.
+
+    Works for pages as they usually are, and returns None for all others: there must be as many names as
+    pieces, and what is left of the page without its files must be a page. That each piece is a file,
+    and has the name that is ascribed to it, is checked when it is looked at.
+    """
+    begin, end = body.find(b"[{", body.find(b'"files"')), body.rfind(b"}]")
+    if not 0 < begin < end:
+        return None
+    inner = body[begin + 2 : end]
+    pieces = inner.split(b"}, {" if b"}, {" in inner else b"},{")
+    names = _NAMES(inner)
+    if not inner.count(b'"filename"') == len(pieces) == len(names):
+        return None
+    try:
+        page = json.loads(body[: begin + 1] + body[end + 1 :])
+    except ValueError:
+        return None
+    if not isinstance(page, dict) or page.get("files") != []:
+        return None
+    texts = b"\n".join(names).decode("utf-8", "replace").split("\n")
+    return list(zip(texts, pieces, strict=True)), page
+
+
+def _parsed(body: bytes, url: str, project: str) -> tuple[list[RawFile], dict[str, object]]:
+    page = _load(body, url, project)
+    files = page.get("files", [])
+    if not isinstance(files, list):
+        raise _invalid(url, project, "'files' is no list")
+    return files, page
 
 
 def _load(body: bytes, url: str, project: str) -> dict[str, object]:
@@ -78,15 +130,23 @@ def _load(body: bytes, url: str, project: str) -> dict[str, object]:
         raise _invalid(url, project, f"not JSON: {error}") from error
     if not isinstance(page, dict):
         raise _invalid(url, project, "not a JSON object")
+    return page
+
+
+def _check_version(page: Mapping[str, object], url: str, project: str) -> None:
     meta = page.get("meta")
     version = str(meta.get("api-version", "1.0")) if isinstance(meta, dict) else "1.0"
     if version.partition(".")[0] != "1":
         raise _invalid(url, project, f"version {version} of the simple API is not known")
-    return page
 
 
-def pack_file(file: Mapping[str, object], page_url: str) -> PackedRow:
+def pack_file(file: RawFile, page_url: str) -> PackedRow:
     """Check one file and pack it. There are millions of them, so the usual case comes first."""
+    if isinstance(file, tuple):
+        name, text = file
+        file = json.loads(b"{%b}" % text)
+        if not isinstance(file, dict) or file.get("filename") != name:
+            raise ValueError("its entry on the page cannot be read")
     get = file.get
     filename, url = file["filename"], file["url"]
     if not isinstance(filename, str) or not isinstance(url, str):

@@ -15,6 +15,7 @@ dropped, as they do not count. "!" sorts below every number, so that 1 < 1.0.1.
 from __future__ import annotations
 
 import functools
+import re
 
 from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -37,6 +38,25 @@ EVERYTHING: tuple[Interval, ...] = (("", ABOVE),)
 def version_key(version: Version) -> str:
     """Return text that sorts among keys as ``version`` does among versions."""
     return _release_prefix(version.epoch, version.release) + _suffix(version) + _local(version)
+
+
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*").fullmatch
+
+
+@functools.lru_cache(maxsize=65536)
+def sort_version(text: str) -> tuple[str, str, bool] | None:
+    """Return key, normal form and whether it is a pre-release; None for what is no version.
+
+    Most versions are plain releases, and most of those are versions of many projects.
+    """
+    if _RELEASE(text):
+        release = [int(part) for part in text.split(".")]
+        return f"{_release_prefix(0, release)}201", ".".join(map(str, release)), False
+    try:
+        version = Version(text)
+    except InvalidVersion:
+        return None
+    return version_key(version), str(version), version.is_prerelease
 
 
 def _number(value: int) -> str:
