@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from pathlib import Path
 
+from puffin_api._api.wiring import CacheParts
 from puffin_api._cache import prune as pruning
-from puffin_api._cache.archive_store import ArchiveStore
-from puffin_api._cache.layout import CacheLayout, user_cache_folder
-from puffin_api._cache.locks import FileLocks
-from puffin_api._cache.store import EntryStore
-from puffin_api._fs import choose_directory_link, detect_link_support, remove_tree
+from puffin_api._cache.layout import user_cache_folder
+from puffin_api._fs import choose_directory_link, remove_tree
 from puffin_api._model.cache_reports import CacheReport, CacheSize, CacheStatus, LinkSupport
 from puffin_api._model.names import normalize
 from puffin_api._model.options import LinkMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
 _KINDS = {
     "SymlinkDirectoryLink": "symlink",
@@ -53,12 +50,12 @@ class Cache:
     ) -> None:
         self.link_mode = link_mode
         self.read_only = read_only
-        self._lock_timeout = lock_timeout
-        self._layout = CacheLayout(Path(path))
-        self._layers = tuple(CacheLayout(Path(layer)) for layer in layers)
-        if not read_only:
-            self._layout.initialize()
-        self._link_support: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._parts = CacheParts(
+            Path(path),
+            read_only=read_only,
+            lock_timeout=lock_timeout,
+            layers=[Path(layer) for layer in layers],
+        )
 
     @classmethod
     def user(cls) -> Cache:
@@ -80,73 +77,39 @@ class Cache:
     @property
     def path(self) -> Path:
         """The folder, canonical."""
-        return self._layout.root
-
-    @property
-    def layout(self) -> CacheLayout:
-        """Where things lie."""
-        return self._layout
-
-    @property
-    def layers(self) -> tuple[CacheLayout, ...]:
-        """The layouts of the caches that are looked into after this one."""
-        return self._layers
-
-    @functools.cached_property
-    def entries(self) -> EntryStore:
-        """The entries of the cache."""
-        return EntryStore(self._layout, read_only=self.read_only, layers=self._layers)
-
-    @functools.cached_property
-    def archives(self) -> ArchiveStore:
-        """The archives of the cache."""
-        link = choose_directory_link(self._layout.temporary)
-        return ArchiveStore(self._layout, link, read_only=self.read_only, layers=self._layers)
-
-    def locks(self, on_wait: Callable[[str, str], None] | None = None) -> FileLocks:
-        """Return the maker of locks, with the cache's patience."""
-        return FileLocks(self._lock_timeout, on_wait=on_wait)
+        return self._parts.layout.root
 
     def status(self) -> CacheStatus:
         """Say whether and how the cache can be used."""
         writable = not self.read_only and os.access(self.path, os.W_OK)
-        kind = type(choose_directory_link(self._layout.temporary)).__name__
+        kind = type(choose_directory_link(self._parts.layout.temporary)).__name__
         return CacheStatus(
             path=self.path,
             writable=writable,
             directory_links=_KINDS[kind],
-            layers=tuple(layer.root for layer in self._layers),
+            layers=tuple(layer.root for layer in self._parts.layers),
         )
 
     def links_to(self, path: str | os.PathLike[str]) -> LinkSupport:
         """Find out how files can get from the cache to an existing folder."""
-        return LinkSupport(modes=self.link_kinds(Path(path)))
-
-    def link_kinds(self, folder: Path) -> tuple[str, ...]:
-        """Return the ways that work from the cache to a folder; tried once for each pair of volumes."""
-        source = self._layout.temporary
-        pair = (source.stat().st_dev, folder.stat().st_dev)
-        known = self._link_support.get(pair)
-        if known is None:
-            known = self._link_support[pair] = detect_link_support(source, folder)
-        return known
+        return LinkSupport(modes=self._parts.link_kinds(Path(path)))
 
     def size(self) -> CacheSize:
         """Add up what lies in the cache."""
-        use = pruning.size(self._layout)
+        use = pruning.size(self._parts.layout)
         return CacheSize(files=use.files, bytes=use.size, buckets=use.buckets)
 
     def verify(self) -> CacheReport:
         """Remove links that lead nowhere."""
-        return _report(pruning.verify(self._layout))
+        return _report(pruning.verify(self._parts.layout))
 
     def prune(self) -> CacheReport:
         """Remove archives that nothing leads to, and what killed processes left behind."""
-        return _report(pruning.prune_unreferenced(self._layout))
+        return _report(pruning.prune_unreferenced(self._parts.layout))
 
     def remove(self, names: Iterable[str]) -> CacheReport:
         """Forget everything about some projects; archives that are in use stay until pruned."""
-        return _report(pruning.remove(self._layout, [normalize(name) for name in names]))
+        return _report(pruning.remove(self._parts.layout, [normalize(name) for name in names]))
 
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r})"

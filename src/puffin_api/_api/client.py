@@ -6,8 +6,8 @@ import functools
 import random
 
 from puffin_api._api.operation import operation
+from puffin_api._api.wiring import ClientParts
 from puffin_api._client.auth import Credentials
-from puffin_api._client.crawler import CallSource
 from puffin_api._client.registry import Registry
 from puffin_api._client.retry import Retries
 from puffin_api._client.transport import Urllib3Transport
@@ -21,28 +21,23 @@ from puffin_api._model.options import (
     Timeouts,
     Tls,
 )
-from puffin_api._wheel.link import Linker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
     from typing import Any, Self
 
     from puffin_api._api.cache import Cache
-    from puffin_api._concurrency import Pump
+    from puffin_api._api.wiring import CacheParts
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.file import DistFile
     from puffin_api._model.metadata import CoreMetadata
     from puffin_api._model.project import Project
-    from puffin_api._preparer.prepare import WheelPreparer
-    from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api.protocols import (
         CredentialProvider,
         PackageSource,
-        ReleaseSource,
         Reporter,
         Transport,
     )
@@ -109,8 +104,7 @@ class Client:
         self._offline = offline
         self._strategy = index_strategy
         self._refresh = refresh
-        self.pool: WorkerPool = WorkerPool(concurrency)
-        """The threads of the client."""
+        self._parts = ClientParts(lambda: self.cache, WorkerPool(concurrency), self._make_registry)
 
     @classmethod
     def from_environ(
@@ -148,8 +142,8 @@ class Client:
             NetworkError: It cannot be found out.
         """
         name = normalize(name)
-        with operation("fetch", reporter, cancel) as pump, self._view(pump) as source:
-            return self.registry.project(name, source.releases(name))
+        with operation("fetch", reporter, cancel) as pump, self._parts.view(pump) as source:
+            return self._parts.registry.project(name, source.releases(name))
 
     def metadata(
         self,
@@ -166,8 +160,8 @@ class Client:
         """
         with operation("fetch", reporter, cancel) as pump:
             row = file.row()
-            work = functools.partial(self.registry.core_metadata, row, pump=pump)
-            return pump.wait(self.pool.submit(work))
+            work = functools.partial(self._parts.registry.core_metadata, row, pump=pump)
+            return pump.wait(self._parts.pool.submit(work))
 
     def fetch(
         self,
@@ -185,30 +179,7 @@ class Client:
             MetadataInvalid: It is no valid wheel.
         """
         with operation("fetch", reporter, cancel) as pump:
-            return self.prepare_wheels([file], pump)[0][file.name]
-
-    def release_source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
-        """Return the resolver's view of the indexes for one call, and what to call at its end."""
-        source = self._view(pump)
-        return source, source.stop
-
-    def _view(self, pump: Pump) -> CallSource:
-        return CallSource(self.registry, self.pool, pump)
-
-    # --- wheels ---------------------------------------------------------------------------------
-
-    def cached_wheel(self, file: DistFile) -> CachedWheel | None:
-        """Return a wheel that lies unpacked in the cache already."""
-        return self._wheels.lookup(file)
-
-    def prepare_wheels(self, files: Iterable[DistFile], pump: Pump) -> tuple[dict[str, CachedWheel], int]:
-        """Bring wheels into the cache; returns them by project, and the bytes that were received."""
-        wanted = list(files)
-        before = pump.received
-        wheels = self._preparer.prepare_wheels(wanted, pump=pump) if wanted else {}
-        return wheels, pump.received - before
-
-    # --- the parts ------------------------------------------------------------------------------
+            return self._parts.prepare([file], pump)[0][file.name]
 
     @property
     def cache(self) -> Cache:
@@ -221,10 +192,7 @@ class Client:
             self._cache = Cache(tempfile.mkdtemp(prefix="puffin-"))
         return self._cache
 
-    @functools.cached_property
-    def registry(self) -> Registry:
-        """What the indexes say, kept in memory."""
-        cache = self.cache
+    def _make_registry(self, cache: CacheParts) -> Registry:
         return Registry(
             self._indexes,
             transport=self._transport,
@@ -236,44 +204,13 @@ class Client:
             refresh=self._refresh,
             offline=self._offline,
             strategy=self._strategy,
-            retries=self._retries,
         )
-
-    @functools.cached_property
-    def linker(self) -> Linker:
-        """How files get out of the cache."""
-        return Linker(self.cache.link_mode)
-
-    @functools.cached_property
-    def _wheels(self) -> CachedWheels:
-        from puffin_api._preparer.wheel_index import CachedWheels
-
-        return CachedWheels(self.cache.layout, self.cache.archives)
-
-    @functools.cached_property
-    def _preparer(self) -> WheelPreparer:
-        from puffin_api._preparer.prepare import WheelPreparer
-
-        return WheelPreparer(
-            layout=self.cache.layout,
-            store=self.cache.archives,
-            wheels=self._wheels,
-            fetch=self._fetch,
-            lock=self.cache.locks().hold,
-            pool=self.pool,
-        )
-
-    def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
-        digests = self.registry.fetcher.fetch_file(file, target, pump=pump)
-        pump.note_received(target.stat().st_size)
-        return digests
 
     def close(self) -> None:
         """Close connections, end threads, and remove the cache if it was a temporary one."""
         self._transport.close()
-        self.pool.close()
-        if "registry" in self.__dict__:  # it was used
-            self.registry.flush()
+        self._parts.pool.close()
+        self._parts.flush()
         if self._owns_cache and self._cache is not None:
             from puffin_api._fs import remove_tree
 

@@ -137,13 +137,13 @@ class Environment:
         return self._interpreter is not None
 
     @property
-    def roots(self) -> tuple[str, ...]:
+    def _roots(self) -> tuple[str, ...]:
         """The folders that distributions are in."""
         return tuple(dict.fromkeys((self.scheme.purelib, self.scheme.platlib)))
 
     def installed(self) -> InstalledSet:
         """List what is installed; what is broken becomes a problem, never an error."""
-        return site_packages.list_distributions(self.roots)
+        return site_packages.list_distributions(self._roots)
 
     def check(self, *, deep: bool = False, cancel: CancelToken | None = None) -> tuple[Problem, ...]:
         """Look for everything that is wrong.
@@ -174,7 +174,7 @@ class Environment:
 
     def fingerprint(self) -> str:
         """Return a text that changes with every change of what is installed."""
-        return site_packages.fingerprint(self.roots)
+        return site_packages.fingerprint(self._roots)
 
     @contextlib.contextmanager
     def lock(self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None) -> Generator[None]:
@@ -189,15 +189,8 @@ class Environment:
         """
         from puffin_api._cache.locks import FileLocks
 
-        with self.hold(FileLocks(timeout), cancel=cancel):
+        with hold(self, FileLocks(timeout), cancel=cancel):
             yield
-
-    def hold(
-        self, locks: FileLocks, *, cancel: Cancel | None = None
-    ) -> contextlib.AbstractContextManager[None]:
-        """Return the lock, to be entered; for those who have locks of their own."""
-        name = LOCK_NAME if self.has_interpreter else FOLDER_LOCK_NAME
-        return locks.hold(self.root / name, what=f"change {self.root}", cancel=cancel)
 
     def recover(
         self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None
@@ -208,13 +201,22 @@ class Environment:
             RollbackFailed: It can be neither finished nor undone now.
             LockTimeout: Somebody is changing the environment.
         """
-        if not any(recovery.find_interrupted(root) for root in self.roots):
+        if not any(recovery.find_interrupted(root) for root in self._roots):
             return None
         with self.lock(timeout=timeout, cancel=cancel):
-            return recovery.recover(self.roots)
+            return recovery.recover(self._roots)
 
     def __repr__(self) -> str:
         return f"<Environment {self.root}>"
+
+
+def hold(
+    environment: Environment, locks: FileLocks, *, cancel: Cancel | None = None
+) -> contextlib.AbstractContextManager[None]:
+    """Return the lock of an environment, to be entered."""
+    name = LOCK_NAME if environment.has_interpreter else FOLDER_LOCK_NAME
+    what = f"change {environment.root}"
+    return locks.hold(environment.root / name, what=what, cancel=cancel)
 
 
 def _nothing() -> None:

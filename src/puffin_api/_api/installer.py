@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import attrs
 
+from puffin_api._api.environment import hold
 from puffin_api._api.operation import operation
+from puffin_api._api.wiring import parts_of_client
 from puffin_api._installer import planner, transaction
 from puffin_api._model.events import LockWaiting
 from puffin_api._model.names import normalize
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from puffin_api._model.events import Notice
     from puffin_api._model.options import Allow
     from puffin_api._model.resolution import Resolution
+    from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api.protocols import PlanReview, Reporter
 
 _REPLANS = 3
@@ -61,6 +64,7 @@ class Installer:
     ) -> None:
         self._environment = environment
         self._client = client
+        self._parts = parts_of_client(client)
         self._resolver = resolver
         self._review = review
 
@@ -92,7 +96,7 @@ class Installer:
             self._environment.installed(),
             mode=mode,
             **terms,  # type: ignore[arg-type]  # each has the type of its parameter
-            cached=_Cached(resolution, self._client),
+            cached=_Cached(resolution, self._parts.wheels),
             environment=str(self._environment.root),
         )
         return attrs.evolve(plan, terms=terms)
@@ -290,7 +294,7 @@ class Installer:
         here = {wheel.name: wheel for wheel in plan.arriving}
         packages = [change.package for change in plan.changes if change.package is not None]
         missing = [package.file for package in packages if package.name not in here]
-        fetched, received = self._client.prepare_wheels(missing, pump)
+        fetched, received = self._parts.prepare(missing, pump)
         return PreparedPlan(plan=plan, wheels={**here, **fetched}, bytes_downloaded=received)
 
     def _refuse(self, plan: Plan) -> None:
@@ -323,8 +327,8 @@ class Installer:
             requested=names,
             lock=self._lock(pump),
             expected_fingerprint=plan.environment_fingerprint,
-            linker=self._client.linker,
-            pool=self._client.pool,
+            linker=self._parts.linker,
+            pool=self._parts.pool,
             pump=pump,
         )
         notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
@@ -344,7 +348,7 @@ class Installer:
             pump.send(LockWaiting(path=str(self._environment.root), owner=owner))
             pump.deliver()
 
-        return self._environment.hold(self._client.cache.locks(waiting), cancel=pump)
+        return hold(self._environment, self._parts.cache.locks(waiting), cancel=pump)
 
     def _scheme(self) -> Mapping[str, str]:
         scheme = self._environment.scheme.to_dict()
@@ -373,15 +377,15 @@ class Installer:
 class _Cached(Mapping[str, "CachedWheel | bool"]):
     """The wheels of a resolution that are in the cache, each looked for when it is asked for."""
 
-    def __init__(self, resolution: Resolution, client: Client) -> None:
+    def __init__(self, resolution: Resolution, wheels: CachedWheels) -> None:
         self._packages = resolution.packages
-        self._client = client
+        self._wheels = wheels
         self._found: dict[str, CachedWheel | bool] = {}
 
     def __getitem__(self, name: str) -> CachedWheel | bool:
         found = self._found.get(name)
         if found is None:
-            found = self._client.cached_wheel(self._packages[name].file) or False
+            found = self._wheels.lookup(self._packages[name].file) or False
             self._found[name] = found
         return found
 

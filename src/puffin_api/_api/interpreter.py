@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from puffin_api._api.wiring import parts_of_cache
 from puffin_api._interpreter import discover as discovery
 from puffin_api._interpreter import probe as probing
 from puffin_api._interpreter import venv
@@ -65,7 +66,8 @@ class Interpreter:
         """
         if cache is None:
             return cls(probing.probe(path, runner=runner, timeout=timeout, cancel=cancel))
-        entries, layout = cache.entries, cache.layout
+        parts = parts_of_cache(cache)
+        entries, layout = parts.entries, parts.layout
         info = probing.probe_cached(
             path,
             load=lambda key: entries.read(layout.interpreter(Path(key))),

@@ -6,6 +6,7 @@ import attrs
 
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
+from puffin_api._api.wiring import parts_of_client
 from puffin_api._model.names import normalize
 from puffin_api._model.options import PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.requirement import requirement_row, row_of
@@ -216,7 +217,7 @@ class Resolver:
     def _source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
         """Return the source for one call, and what ends it."""
         if isinstance(self._client, Client):
-            return self._client.release_source(pump)
+            return parts_of_client(self._client).release_source(pump)
         return self._client, _nothing
 
 

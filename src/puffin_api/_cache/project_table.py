@@ -318,9 +318,7 @@ class GroupedFiles(Generic[T]):
         self.prereleases = sum(2 << i for i, key in enumerate(self.keys) if known[key][1])
 
 
-def _group_for(
-    text: str, groups: dict[str, list[T]], known: dict[str, tuple[str, bool]]
-) -> list[T] | None:
+def _group_for(text: str, groups: dict[str, list[T]], known: dict[str, tuple[str, bool]]) -> list[T] | None:
     """Return the list for a version; equal versions that are written differently share one."""
     found = sort_version(text)
     if found is None:

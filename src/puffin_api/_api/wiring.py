@@ -1,0 +1,164 @@
+"""Wiring: the parts behind the facade, made and put together here and nowhere else.
+
+A facade class keeps its parts in one private attribute. Other facade classes get at them by the
+functions of this module, so that they are no part of the public API.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from puffin_api._cache.archive_store import ArchiveStore
+from puffin_api._cache.layout import CacheLayout
+from puffin_api._cache.locks import FileLocks
+from puffin_api._cache.store import EntryStore
+from puffin_api._fs import choose_directory_link, detect_link_support
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from puffin_api._api.cache import Cache
+    from puffin_api._api.client import Client
+    from puffin_api._client.crawler import CallSource
+    from puffin_api._client.registry import Registry
+    from puffin_api._concurrency import Pump, WorkerPool
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.file import DistFile
+    from puffin_api._preparer.prepare import WheelPreparer
+    from puffin_api._preparer.wheel_index import CachedWheels
+    from puffin_api._wheel.link import Linker
+    from puffin_api.protocols import ReleaseSource
+
+
+def parts_of_cache(cache: Cache) -> CacheParts:
+    """Return what is behind a cache."""
+    return cache._parts  # noqa: SLF001  # the one door between the classes of the facade
+
+
+def parts_of_client(client: Client) -> ClientParts:
+    """Return what is behind a client."""
+    return client._parts  # noqa: SLF001  # see above
+
+
+class CacheParts:
+    """The stores of one cache."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool,
+        lock_timeout: float | None,
+        layers: Sequence[Path],
+    ) -> None:
+        self.layout = CacheLayout(path)
+        self.layers = tuple(CacheLayout(layer) for layer in layers)
+        self.read_only = read_only
+        self._lock_timeout = lock_timeout
+        self._link_support: dict[tuple[int, int], tuple[str, ...]] = {}
+        if not read_only:
+            self.layout.initialize()
+
+    @functools.cached_property
+    def entries(self) -> EntryStore:
+        """The entries of the cache."""
+        return EntryStore(self.layout, read_only=self.read_only, layers=self.layers)
+
+    @functools.cached_property
+    def archives(self) -> ArchiveStore:
+        """The archives of the cache."""
+        link = choose_directory_link(self.layout.temporary)
+        return ArchiveStore(self.layout, link, read_only=self.read_only, layers=self.layers)
+
+    def locks(self, on_wait: Callable[[str, str], None] | None = None) -> FileLocks:
+        """Return the maker of locks, with the cache's patience."""
+        return FileLocks(self._lock_timeout, on_wait=on_wait)
+
+    def link_kinds(self, folder: Path) -> tuple[str, ...]:
+        """Return the ways that work from the cache to a folder; tried once for each pair of volumes."""
+        source = self.layout.temporary
+        pair = (source.stat().st_dev, folder.stat().st_dev)
+        known = self._link_support.get(pair)
+        if known is None:
+            known = self._link_support[pair] = detect_link_support(source, folder)
+        return known
+
+
+class ClientParts:
+    """What a client is made of; each part is made when it is first needed."""
+
+    def __init__(
+        self, cache: Callable[[], Cache], pool: WorkerPool, make_registry: Callable[[CacheParts], Registry]
+    ) -> None:
+        self._cache = cache
+        self._make_registry = make_registry
+        self.pool = pool
+        """The threads of the client."""
+
+    @property
+    def cache(self) -> CacheParts:
+        """The stores of the client's cache."""
+        return parts_of_cache(self._cache())
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """What the indexes say, kept in memory."""
+        return self._make_registry(self.cache)
+
+    @functools.cached_property
+    def linker(self) -> Linker:
+        """How files get out of the cache."""
+        from puffin_api._wheel.link import Linker
+
+        return Linker(self._cache().link_mode)
+
+    @functools.cached_property
+    def wheels(self) -> CachedWheels:
+        """The wheels that lie unpacked in the cache."""
+        from puffin_api._preparer.wheel_index import CachedWheels
+
+        return CachedWheels(self.cache.layout, self.cache.archives)
+
+    @functools.cached_property
+    def preparer(self) -> WheelPreparer:
+        """Brings wheels into the cache."""
+        from puffin_api._preparer.prepare import WheelPreparer
+
+        return WheelPreparer(
+            layout=self.cache.layout,
+            store=self.cache.archives,
+            wheels=self.wheels,
+            fetch=self._fetch,
+            lock=self.cache.locks().hold,
+            pool=self.pool,
+        )
+
+    def view(self, pump: Pump) -> CallSource:
+        """Return the view of the indexes for one call."""
+        from puffin_api._client.crawler import CallSource
+
+        return CallSource(self.registry, self.pool, pump)
+
+    def release_source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
+        """Return the resolver's view for one call, and what to call at its end."""
+        source = self.view(pump)
+        return source, source.stop
+
+    def prepare(self, files: Iterable[DistFile], pump: Pump) -> tuple[dict[str, CachedWheel], int]:
+        """Bring wheels into the cache; returns them by project, and the bytes that were received."""
+        wanted = list(files)
+        before = pump.received
+        wheels = self.preparer.prepare_wheels(wanted, pump=pump) if wanted else {}
+        return wheels, pump.received - before
+
+    def flush(self) -> None:
+        """Store what the registry has learned, if there is one."""
+        if "registry" in self.__dict__:
+            self.registry.flush()
+
+    def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
+        digests = self.registry.fetcher.fetch_file(file, target, pump=pump)
+        pump.note_received(target.stat().st_size)
+        return digests
