@@ -6,7 +6,7 @@ import pytest
 
 from puffin_api import Cache, Client, Interpreter
 from puffin_api.testing import LoopbackIndex
-from tests.integration.job_kit import ONE_TRY
+from tests.integration.job_kit import ONE_TRY, graph_files, install, wheel
 
 
 @pytest.fixture
@@ -45,3 +45,16 @@ def make_client(serve, tmp_path):
 def make_venv(tmp_path):
     """Create a virtual environment of the running interpreter."""
     return lambda name="venv": Interpreter.current().create_venv(tmp_path / name)
+
+
+@pytest.fixture
+def environment(make_venv, serve, make_client):
+    """One that has something in it, which the jobs of these tests would upgrade."""
+    environment = make_venv()
+    install(make_client(serve(wheel("log", "0.5"))), environment, "log")
+    return environment
+
+
+@pytest.fixture
+def index(serve):
+    return serve(graph_files())

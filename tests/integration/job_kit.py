@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import puffin_api
@@ -127,6 +128,23 @@ def find_error(call):
     except PuffinError as error:
         return error
     return None
+
+
+@contextmanager
+def unchanged(environment):
+    before = tree(environment.root)
+    yield
+    assert tree(environment.root) == before
+
+
+def failure(environment, client, *requirements, resolver=None):
+    """Ask for an install that fails: the error, after a look that nothing changed."""
+    installer = Installer(environment, client, resolver=resolver)
+    with unchanged(environment):
+        error = find_error(lambda: installer.install(requirements))
+    assert error is not None, "it succeeded"
+    assert error.state == "untouched"
+    return error
 
 
 def install(client, environment, *requirements, **options):

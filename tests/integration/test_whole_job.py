@@ -1,13 +1,8 @@
-"""The whole job through the public API, judged by other tools where there are any."""
+"""The whole job through the public API."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +16,7 @@ from puffin_api.errors import (
     ProtectedPackage,
     ResolutionFailed,
 )
-from puffin_api.testing import FakeIndex, LoopbackIndex, make_sdist
+from puffin_api.testing import FakeIndex, make_sdist
 from tests.integration.job_kit import (
     check_error,
     find_error,
@@ -32,75 +27,9 @@ from tests.integration.job_kit import (
     versions,
     wheel,
 )
+from tests.integration.rich_wheels import RICH, python, run
 
 NEW = {"app": "2.0", "web": "1.5", "log": "1.1", "net": "3.0"}
-UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
-
-needs_pip = pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="pip is not installed here")
-needs_uv = pytest.mark.skipif(UV is None, reason="uv is not installed here")
-
-RICH = {
-    **wheel(
-        "tool",
-        "1.0",
-        requires=["ns-one", "ns-two>=1", "colour; sys_platform == 'nowhere'"],
-        extras={"fast": ["log"]},
-        files={"tool/__init__.py": "def main():\n    print('tool', __file__)\n", "tool/data.txt": "one\n"},
-        entry_points={
-            "console_scripts": {"tool": "tool:main"},
-            "gui_scripts": {"tool-window": "tool:main"},
-            "tool.plugins": {"first": "tool:main"},
-        },
-        data={
-            "scripts/tool-script": "#!python\nimport tool; tool.main()\n",
-            "data/share/tool/manual.txt": "read me\n",
-            "headers/tool.h": "int tool;\n",
-            "purelib/tool_pure.py": "x = 1\n",
-            "platlib/tool_plat.py": "x = 2\n",
-        },
-    ),
-    **wheel("ns-one", "1.0", files={"space/one.py": "value = 1\n"}),
-    **wheel("ns-two", "1.0", files={"space/two.py": "value = 2\n", "space/deep/er.py": ""}),
-    **wheel("log", "1.1", files={"log.py": ""}),
-    **wheel("log", "1.0", files={"log.py": "", "log_old.py": ""}),
-    **wheel("native", "1.0", tags="py3-none-any", root_is_purelib=False, files={"native.py": ""}),
-}
-
-
-def run(*command, check=True, env=None):
-    """Run a program with an environment of its own; what it printed."""
-    quiet = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    kept = {key: os.environ[key] for key in ("PATH", "SYSTEMROOT", "TEMP", "TMP") if key in os.environ}
-    done = subprocess.run(
-        list(map(str, command)),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**kept, **quiet, **(env or {})},
-        timeout=120,
-    )
-    assert done.returncode == 0 or not check, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def python(environment, program):
-    return run(environment.interpreter.path, "-I", "-c", program).strip()
-
-
-def pip(environment, *arguments):
-    """This environment's pip, at work on another one."""
-    return run(sys.executable, "-m", "pip", "--python", environment.interpreter.path, *arguments)
-
-
-def uv(environment, *arguments):
-    where = ["--python", environment.interpreter.path, "--offline", "--no-config", "--no-cache"]
-    return run(UV, "pip", *arguments, *where, "--color=never")
-
-
-def pip_list(environment):
-    found = json.loads(pip(environment, "list", "--format=json").splitlines()[0])
-    return {item["name"]: item["version"] for item in found}
-
 
 # -- the flow of the README
 
@@ -468,98 +397,3 @@ def test_a_plain_folder_for_another_platform(serve, make_client, tmp_path):
     assert report.changes[0].file.filename == "fast-1.0-cp310-cp310-manylinux_2_17_aarch64.whl"
     assert (tmp_path / "folder/fast.py").exists()
     assert versions(folder) == {"fast": "1.0"}
-
-
-# -- other tools as judges
-
-
-@needs_pip
-def test_pip_judges_and_removes_what_we_installed(environment, serve, make_client):
-    before = set(tree(environment.root))
-    install(make_client(serve(RICH)), environment, "tool[fast]")
-
-    assert pip(environment, "check").strip() == "No broken requirements found."
-    assert pip_list(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}
-    shown = pip(environment, "show", "--files", "tool")
-    assert "Installer: puffin-api" in pip(environment, "show", "--verbose", "tool")
-    assert "tool/data.txt" in shown
-    pip(environment, "uninstall", "--yes", "tool", "ns-one", "ns-two", "log")
-
-    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
-    assert {path for path in left if "__pycache__" not in path} == set()
-    assert versions(environment) == {}
-
-
-@needs_uv
-def test_uv_judges_and_removes_what_we_installed(environment, serve, make_client, tmp_path):
-    before = set(tree(environment.root))
-    index = serve(RICH)
-    client = make_client(index)
-    resolution = Resolver(client).resolve(["tool[fast]"], target=environment)
-    Installer(environment, client).install(resolution)
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    for name, data in RICH.items():
-        (wheels / name).write_bytes(data)
-
-    assert "All installed packages are compatible" in uv(environment, "check")
-    listed = [line for line in uv(environment, "list", "--format=freeze").split() if "==" in line]
-    assert listed == [
-        "log==1.1", "ns-one==1.0", "ns-two==1.0", "tool==1.0"
-    ]  # fmt: skip
-    exported = tmp_path / "requirements.txt"
-    exported.write_text(resolution.to_requirements_txt())
-    dry = uv(environment, "sync", "--dry-run", "--no-index", "--find-links", wheels, exported)
-    assert "Would make no changes" in dry
-    uv(environment, "uninstall", "tool", "ns-one", "ns-two", "log")
-
-    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
-    assert {path for path in left if "__pycache__" not in path and not path.endswith(".lock")} == set()
-    assert versions(environment) == {}
-
-
-@pytest.mark.parametrize("tool", [pytest.param("pip", marks=needs_pip), pytest.param("uv", marks=needs_uv)])
-def test_we_change_and_remove_what_another_tool_installed(environment, serve, make_client, tmp_path, tool):
-    before = set(tree(environment.root))
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
-    for name, data in RICH.items():
-        (wheels / name).write_bytes(data)
-    theirs = ["install", "--no-index", "--find-links", wheels, "tool", "log==1.0"]
-    if tool == "pip":
-        pip(environment, *theirs)  # and compiles
-    else:
-        uv(environment, *theirs)
-    assert versions(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.0"}
-    assert {dist.installer for dist in environment.installed()} == {tool}
-    assert environment.check(deep=True) == ()
-    newer = serve(RICH | wheel("tool", "2.0", requires=["ns-one"], files={"tool/__init__.py": ""}))
-    client = make_client(newer)
-    installer = Installer(environment, client)
-
-    same = installer.plan(Resolver(client).resolve(["tool<2", "log<1.1"], target=environment))
-    assert same.is_empty
-    report = install(client, environment, "tool", "log")
-
-    assert {(c.action, c.name) for c in report.changes} == {("upgrade", "tool"), ("upgrade", "log")}
-    assert versions(environment) == {"tool": "2.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}
-    site = Path(environment.scheme.purelib)
-    assert not list(site.rglob("log_old*"))
-    assert not (Path(environment.root) / "share/tool/manual.txt").exists()
-    assert not (Path(environment.scheme.scripts) / "tool").exists()
-    assert environment.check(deep=True) == ()
-    installer.uninstall(["tool", "ns-one", "ns-two", "log"])
-    left = {path for path, what in tree(environment.root).items() if what[0] != "folder"} - before
-    assert {path for path in left if not path.endswith(".lock")} == set()
-    assert versions(environment) == {}
-
-
-def test_the_index_of_these_tests_is_a_real_one(environment, serve):
-    """What we take from it, pip takes as well."""
-    if importlib.util.find_spec("pip") is None:
-        pytest.skip("pip is not installed here")
-    index = serve(RICH, kind=LoopbackIndex)
-
-    pip(environment, "install", "--index-url", index.url, "--no-cache-dir", "--no-compile", "tool[fast]")
-
-    assert versions(environment) == {"tool": "1.0", "ns-one": "1.0", "ns-two": "1.0", "log": "1.1"}

@@ -204,6 +204,7 @@ class Client:
             refresh=self._refresh,
             offline=self._offline,
             strategy=self._strategy,
+            retries=self._retries,
         )
 
     def close(self) -> None:
