@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
+from puffin_api import CancelToken, Client, Environment, Installer, Plan, Resolver, Target
 from puffin_api.model import (
     BuildOutput,
     CoreMetadata,
@@ -16,8 +17,6 @@ from puffin_api.model import (
     FetchStarted,
     Project,
 )
-
-from puffin_api import CancelToken, Client, Environment, Installer, Plan, Resolver, Target
 from puffin_api.protocols import CredentialProvider, PackageSource, PlanReview, Reporter
 
 
