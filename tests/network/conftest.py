@@ -128,7 +128,7 @@ def resolved(request, cache, tmp_path_factory):
             client=client,
             environment=environment,
             resolution=resolution,
-            place=describe(environment.interpreter.path),
+            place=describe(environment.interpreter.path, tmp_path_factory.mktemp("place")),
             fresh=listing(prefix),
             row={
                 "set": f"{name} {environment.interpreter.version}",

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import packaging
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -77,13 +76,32 @@ def uv(*arguments: str | Path, cache: Path, fails: bool = False) -> str:
     return run(sys.executable, "-m", "uv", *arguments, "--no-config", "--cache-dir", cache, fails=fails)
 
 
-def uv_compile(requirements: list[str], python: Path, folder: Path, *options: str) -> dict[str, str]:
+def uv_compile(requirements: list[str], python: Path, folder: Path, *options: str | Path) -> dict[str, str]:
     """Return the versions that uv resolves to, from an empty cache."""
-    asked, answer = folder / "asked.in", folder / "answer.txt"
-    asked.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-    fixed = ("--default-index", Index.pypi().url, "--no-annotate", "--no-header", "--no-strip-extras")
-    uv("pip", "compile", asked, "-o", answer, "-p", python, *fixed, *options, cache=folder / "uv-cache")
+    answer = folder / "answer.txt"
+    uv(*_compiling(requirements, python, folder, answer), *options, cache=folder / "uv-cache")
     return pins(answer.read_text(encoding="utf-8"))
+
+
+def uv_finds_none(requirements: list[str], constraints: list[str], python: Path, folder: Path) -> bool:
+    """Tell whether uv says that requirements cannot be met by wheels within some constraints."""
+    file = _lines(folder / "constraints.txt", constraints)
+    arguments = (*_compiling(requirements, python, folder, folder / "none.txt"), "--no-build", "-c", file)
+    try:
+        return "No solution found" in uv(*arguments, cache=folder / "uv-cache", fails=True)
+    except AssertionError:
+        return False  # it ended well
+
+
+def _compiling(requirements: list[str], python: Path, folder: Path, answer: Path) -> list[str | Path]:
+    asked = _lines(folder / "asked.in", requirements)
+    fixed = ["--default-index", Index.pypi().url, "--no-annotate", "--no-header", "--no-strip-extras"]
+    return ["pip", "compile", asked, "-o", answer, "-p", python, *fixed]
+
+
+def _lines(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
 
 
 def pins(text: str) -> dict[str, str]:
@@ -112,10 +130,15 @@ def pip(python: Path, *arguments: str | Path, version: str) -> str | None:
 # --- the Python of the environment ------------------------------------------------------------
 
 
-def describe(python: Path) -> Place:
-    """Let `packaging` say within a Python what its markers and tags are."""
-    folder = Path(packaging.__file__).parent.parent
-    markers, tags = json.loads(run(python, "-I", "-B", "-c", _DESCRIBE, folder))
+def describe(python: Path, folder: Path) -> Place:
+    """Let `packaging` say within a Python what its markers and tags are.
+
+    Args:
+        folder: Empty; takes the newest `packaging` for this Python, and a cache.
+    """
+    target, index = folder / "packaging", ("--default-index", Index.pypi().url)
+    uv("pip", "install", "packaging", "--target", target, "-p", python, *index, cache=folder / "cache")
+    markers, tags = json.loads(run(python, "-I", "-B", "-c", _DESCRIBE, target))
     return Place(markers=markers, tags=tuple(tags))
 
 
