@@ -53,7 +53,8 @@ class Releases:
         """``version_key`` of each version."""
         self.prereleases: int = prereleases
         """Mask of the versions that are pre-releases or development releases."""
-        self.skipped: Mapping[str, str] = skipped or {}
+        # Not `or`: a lazy mapping is read when its length is asked for.
+        self.skipped: Mapping[str, str] = {} if skipped is None else skipped
         """Files that are no part of any version, with the reason."""
         self.index: str = index
         """URL of the index, without credentials."""

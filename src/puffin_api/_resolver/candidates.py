@@ -35,6 +35,7 @@ class Policy:
     __slots__ = (
         "_cutoff",
         "_foreign",
+        "_known_ranks",
         "_no_binary",
         "_only_binary",
         "_ranks",
@@ -54,6 +55,9 @@ class Policy:
     ) -> None:
         self.target = target
         self._ranks = target.ranks
+        # The same few hundred sets of tags stand in all file names: remembered with the target.
+        self._known_ranks: dict[tuple[str, str, str], int | None]
+        self._known_ranks = target.memo.setdefault(Policy, {})  # type: ignore[assignment]  # only we use this key
         self._foreign = f"is not for {target}"
         self._cutoff = dict(cutoff or {})
         self._only_binary = frozenset(only_binary)
@@ -91,12 +95,15 @@ class Policy:
 
     def _rank(self, filename: str) -> int | None:
         """Place of a wheel's best tag among those of the target."""
-        tags = "-".join(filename[:-4].lower().rsplit("-", 3)[1:])
-        rank = self._ranks.get(tags)
-        if rank is not None or "." not in tags:
+        _, python, abi, platform = filename.rsplit("-", 3)
+        known = self._known_ranks
+        try:
+            return known[python, abi, platform]
+        except KeyError:
+            tags = f"{python}-{abi}-{platform[:-4]}".lower()
+            found = [r for tag in expand_tags(tags) if (r := self._ranks.get(tag)) is not None]
+            rank = known[python, abi, platform] = min(found, default=None)
             return rank
-        found = [r for tag in expand_tags(tags) if (r := self._ranks.get(tag)) is not None]
-        return min(found, default=None)
 
     def _objection(self, file: FileRow, *, yanked: bool) -> str:
         """Return why the file cannot be used whatever its tags are; empty where it can."""
