@@ -73,6 +73,7 @@ from puffin_api._model.problems import (
     VersionConflict,
 )
 from puffin_api._model.project import Project
+from puffin_api._model.rejection import Rejection
 from puffin_api._model.requirement_manifest import Manifest
 from puffin_api._model.resolution import (
     DependencyPath,
@@ -149,6 +150,7 @@ __all__ = [
     "Recovered",
     "RecoveryReport",
     "Refresh",
+    "Rejection",
     "Resolution",
     "ResolutionDiff",
     "ResolutionMode",

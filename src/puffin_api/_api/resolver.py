@@ -10,9 +10,9 @@ from puffin_api._api.wiring import parts_of_client
 from puffin_api._model.names import normalize
 from puffin_api._model.options import PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.requirement import requirement_row, row_of
+from puffin_api._resolver.advice import Advisor
 from puffin_api._resolver.candidates import Policy
 from puffin_api._resolver.dependencies import Amendments, holds
-from puffin_api._resolver.explain import failure
 from puffin_api._resolver.problem import Problem
 from puffin_api._resolver.propagation import Unsolvable
 from puffin_api._resolver.result import resolution_of
@@ -182,10 +182,10 @@ class Resolver:
             try:
                 return resolution_of(Solver(problem, source, pump).solve(), problem, inputs)
             except Unsolvable as unsolvable:
-                error = failure(unsolvable.incompatibility)
+                last = unsolvable.incompatibility
             if protected:
                 self._blame_protection(options, protected, source, pump)
-            raise error
+            raise Advisor(problem, source, pump).error(last)
         finally:
             finish()
 

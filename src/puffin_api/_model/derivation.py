@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import attrs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Literal
 
-    FactKind = Literal["required", "dependency", "unusable", "not-found", "extra"]
+    from puffin_api._model.rejection import Rejection
+
+    FactKind = Literal[
+        "required", "constraint", "dependency", "no-versions", "not-found", "offline", "unusable", "extra"
+    ]
+
+_MOST_FACTS = 12
+"""So many facts are told in a short explanation."""
 
 
 @attrs.frozen
@@ -28,8 +37,9 @@ class Statement:
             return f"all versions of {self.package}"
         if self.versions == "no version":
             return f"no version of {self.package}"
-        joint = "" if self.versions[:1] in "<>=!~" else " "
-        return f"{self.package}{joint}{self.versions}"
+        if self.versions[:1].isdigit():
+            return self.versions.replace("versions", f"versions of {self.package}", 1)
+        return f"{self.package}{self.versions}"
 
 
 @attrs.frozen
@@ -43,8 +53,8 @@ class Fact:
     """What must not all hold at once."""
     requirements: tuple[str, ...] = ()
     """The requirements behind it, as written."""
-    reasons: Mapping[str, str] = attrs.field(factory=dict, hash=False)
-    """For ``unusable``: the reason for each version."""
+    reasons: Mapping[str, Rejection] = attrs.field(factory=dict, hash=False)
+    """For ``unusable``: the reason for each version; all have the same code."""
 
 
 @attrs.frozen
@@ -68,11 +78,15 @@ class Derivation:
         """The facts that the proof rests on, the caller's own requirements first."""
         facts = [node for node in self.nodes if isinstance(node, Fact)]
         unique = {fact.text: fact for fact in facts}.values()
-        return tuple(sorted(unique, key=lambda fact: fact.kind != "required"))
+        return tuple(sorted(unique, key=lambda fact: fact.kind not in {"required", "constraint"}))
 
     def explain(self, style: Literal["short", "full"] = "short") -> str:
-        """Say in English why there is no solution."""
-        text = self._short() if style == "short" else self._full()
+        """Say in English why there is no solution.
+
+        Args:
+            style: ``short`` for the facts, ``full`` for every step of the proof.
+        """
+        text = _short(self.facts) if style == "short" else _full(self.nodes)
         return "\n".join([text, *(f"hint: {hint}" for hint in self.hints)])
 
     def to_dict(self) -> dict[str, object]:
@@ -83,30 +97,58 @@ class Derivation:
             "hints": list(self.hints),
         }
 
-    def _short(self) -> str:
-        facts = [fact.text for fact in self.facts]
-        if len(facts) == 1:
-            return f"Because {facts[0]}, your requirements cannot be met."
-        if len(facts) <= 4:
-            joined = ", ".join(facts[:-1])
-            return f"Because {joined} and {facts[-1]}, your requirements cannot be met."
-        lines = [f"  - {text}" for text in facts[:12]]
-        more = [f"  - and {len(facts) - 12} more"] if len(facts) > 12 else []
-        return "\n".join(["Your requirements cannot be met, because", *lines, *more])
 
-    def _full(self) -> str:
-        numbers: dict[int, int] = {}
-        lines: list[str] = []
-        for place, node in enumerate(self.nodes):
-            if isinstance(node, Conclusion):
-                numbers[place] = len(numbers) + 1
-                because = " and ".join(self._cite(cause, numbers) for cause in node.causes)
-                lines.append(f"({numbers[place]}) Because {because}, {node.text}.")
-        return "\n".join(lines) or self._short()
+def _short(facts: Sequence[Fact]) -> str:
+    texts = [fact.text for fact in facts]
+    if len(texts) == 1:
+        return f"Because {texts[0]}, your requirements cannot be met."
+    if len(texts) <= 3:
+        joined = ", ".join(texts[:-1])
+        return f"Because {joined} and {texts[-1]}, your requirements cannot be met."
+    lines = [f"  - {text}" for text in texts[:_MOST_FACTS]]
+    more = [f"  - and {len(texts) - _MOST_FACTS} more"] if len(texts) > _MOST_FACTS else []
+    return "\n".join(["Your requirements cannot be met, because", *lines, *more])
 
-    def _cite(self, place: int, numbers: Mapping[int, int]) -> str:
-        node = self.nodes[place]
-        return f"{node.text} ({numbers[place]})" if place in numbers else node.text
+
+def _full(nodes: Sequence[Fact | Conclusion]) -> str:
+    """Write one line for each conclusion; one that follows from the line before says so.
+
+    Only a line that is needed again further down gets a number.
+    """
+    places = [place for place, node in enumerate(nodes) if isinstance(node, Conclusion)]
+    if not places:
+        return _short([node for node in nodes if isinstance(node, Fact)])
+    before = dict(zip(places[1:], places, strict=False))
+    links = [(place, cause) for place in places for cause in _causes(nodes, place) if _causes(nodes, cause)]
+    uses = Counter(cause for _, cause in links)
+    cited = {cause for place, cause in links if uses[cause] > 1 or before.get(place) != cause}
+    numbers = {place: number for number, place in enumerate(sorted(cited), 1)}
+    lines: list[str] = []
+    for place in places:
+        node = nodes[place]
+        told = before.get(place)
+        causes = _causes(nodes, place)
+        begins = "And because" if told in causes else "Because"
+        rest = [_cite(nodes, cause, numbers) for cause in _own_first(nodes, causes) if cause != told]
+        because = " and ".join(dict.fromkeys(rest))
+        end = f" ({numbers[place]})" if place in numbers else ""
+        lines.append(f"{begins} {because}, {node.text}.{end}")
+    return "\n".join(lines)
+
+
+def _causes(nodes: Sequence[Fact | Conclusion], place: int) -> tuple[int, ...]:
+    node = nodes[place]
+    return node.causes if isinstance(node, Conclusion) else ()
+
+
+def _own_first(nodes: Sequence[Fact | Conclusion], causes: Sequence[int]) -> list[int]:
+    """Name what the caller said itself before what packages say."""
+    return sorted(causes, key=lambda place: getattr(nodes[place], "kind", "") != "required")
+
+
+def _cite(nodes: Sequence[Fact | Conclusion], place: int, numbers: Mapping[int, int]) -> str:
+    text = nodes[place].text
+    return f"{text} ({numbers[place]})" if place in numbers else text
 
 
 def _node_dict(node: Fact | Conclusion) -> dict[str, object]:
@@ -118,5 +160,5 @@ def _node_dict(node: Fact | Conclusion) -> dict[str, object]:
         "text": node.text,
         "terms": terms,
         "requirements": list(node.requirements),
-        "reasons": dict(node.reasons),
+        "reasons": {version: reason.to_dict() for version, reason in node.reasons.items()},
     }

@@ -38,11 +38,12 @@ class PackageDecided:
 
 @attrs.frozen(kw_only=True)
 class CandidateRejected:
-    """A candidate cannot be used, for the reason given."""
+    """A candidate cannot be used, for the reason given; ``code`` is that of a ``Rejection``."""
 
     name: str
     version: str
     reason: str
+    code: str = ""
 
 
 @attrs.frozen(kw_only=True)

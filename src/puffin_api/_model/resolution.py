@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from puffin_api._model.events import Notice
     from puffin_api._model.file import FileRow
+    from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.target import Target
 
@@ -80,8 +81,13 @@ class VersionChoice:
     """Why a package has the version that it has."""
 
     chosen: str
-    rejected: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    rejected: Mapping[str, Rejection] = attrs.field(factory=dict, hash=False)
     """What would have been preferred, best first, each with the reason against it."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the choice as JSON-able data."""
+        rejected = {version: reason.to_dict() for version, reason in self.rejected.items()}
+        return {"schema": 1, "chosen": self.chosen, "rejected": rejected}
 
 
 @attrs.frozen

@@ -102,7 +102,7 @@ class Run:
             if row.name != dependency.name:
                 continue
             if not dependency.extra:
-                states &= self._problem.mask(dependency.snapshot, row)
+                states &= dependency.snapshot.mask(row)
                 asked.append(row)
             elif dependency.extra in row.extras:
                 states &= PRESENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from puffin_api._model.filename import expand_tags
 from puffin_api._model.options import PrereleaseMode
+from puffin_api._model.rejection import Rejection
 from puffin_api._model.requirement import lenient_specifier
 from puffin_api._resolver.version_set import ABSENT, bits, highest, lowest
 
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
     from puffin_api._model.target import Target
     from puffin_api._resolver.snapshot import View
 
-    Choice = FileRow | Mapping[str, str]
+    Choice = FileRow | Mapping[str, Rejection]
     """The file to be used, or why each file cannot be."""
 
 ALL = ":all:"
+
+PRERELEASE = Rejection("prerelease", "is a pre-release, and pre-releases are not allowed here")
+_NO_FILES = Rejection("no-files", "has no files")
+_NO_WHEELS = Rejection("no-binary", "is a wheel, and wheels are not allowed")
+_NO_SOURCES = Rejection("only-binary", "is a source distribution, and only wheels are allowed")
+_NEEDS_BUILD = Rejection("needs-build", "is a source distribution, which would have to be built")
+_NO_TIME = Rejection("no-upload-time", "has no upload time, and files uploaded too late are left out")
 
 
 class Policy:
@@ -58,7 +66,7 @@ class Policy:
         # The same few hundred sets of tags stand in all file names: remembered with the target.
         self._known_ranks: dict[tuple[str, str, str], int | None]
         self._known_ranks = target.memo.setdefault(Policy, {})  # type: ignore[assignment]  # only we use this key
-        self._foreign = f"is not for {target}"
+        self._foreign = Rejection("incompatible-tags", f"is not for {target}")
         self._cutoff = dict(cutoff or {})
         self._only_binary = frozenset(only_binary)
         self._no_binary = frozenset(no_binary)
@@ -66,6 +74,23 @@ class Policy:
         parts = (sorted(self._cutoff.items()), sorted(self._only_binary), sorted(self._no_binary))
         self.key = f"{target.digest} {parts} {sources}"
         """Equal for policies that choose alike."""
+
+    def changed(
+        self,
+        *,
+        target: Target | None = None,
+        cutoff: Mapping[str, float | None] | None = None,
+        only_binary: Collection[str] | None = None,
+        no_binary: Collection[str] | None = None,
+    ) -> Policy:
+        """Return the same policy with something else in the place of what is given here."""
+        return Policy(
+            target or self.target,
+            cutoff=self._cutoff if cutoff is None else cutoff,
+            only_binary=self._only_binary if only_binary is None else only_binary,
+            no_binary=self._no_binary if no_binary is None else no_binary,
+            sources=self._sources,
+        )
 
     def choose(self, files: Sequence[FileRow], *, yanked: bool) -> Choice:
         """Return the best file of one version, or why each of them cannot be used.
@@ -76,7 +101,7 @@ class Policy:
         best: FileRow | None = None
         best_rank = -1
         source: FileRow | None = None
-        reasons: dict[str, str] = {}
+        reasons: dict[str, Rejection] = {}
         for position, filename in enumerate(_names(files)):
             rank = self._rank(filename) if filename.endswith(".whl") else -1
             if rank is None:
@@ -105,24 +130,38 @@ class Policy:
             rank = known[python, abi, platform] = min(found, default=None)
             return rank
 
-    def _objection(self, file: FileRow, *, yanked: bool) -> str:
-        """Return why the file cannot be used whatever its tags are; empty where it can."""
+    def _objection(self, file: FileRow, *, yanked: bool) -> Rejection | None:
+        """Return what speaks against the file whatever its tags are."""
         if file.yanked is not None and not yanked:
-            return f"was yanked ({file.yanked})" if file.yanked else "was yanked"
+            text = f"was yanked ({file.yanked})" if file.yanked else "was yanked"
+            return Rejection("yanked", text, file.yanked)
         if file.requires_python and not admits_python(file.requires_python, self.target):
-            return f"requires Python {file.requires_python}"
+            return python_rejection(file.requires_python)
         cutoff = self._cutoff.get(file.project, self._cutoff.get(""))
         if cutoff is not None and (file.upload_time is None or file.upload_time >= cutoff):
-            return "was uploaded too late" if file.upload_time else "has no upload time"
+            return _NO_TIME if file.upload_time is None else _too_new(file.upload_time)
         return self._kind_objection(file)
 
-    def _kind_objection(self, file: FileRow) -> str:
+    def _kind_objection(self, file: FileRow) -> Rejection | None:
         if file.is_wheel:
             barred = file.project in self._no_binary or ALL in self._no_binary
-            return "is a wheel, which the caller does not want" if barred else ""
+            return _NO_WHEELS if barred else None
         if file.project in self._only_binary or ALL in self._only_binary:
-            return "is a source distribution, which the caller does not want"
-        return "" if self._sources else "is a source distribution, which would have to be built"
+            return _NO_SOURCES
+        return None if self._sources else _NEEDS_BUILD
+
+
+def python_rejection(requires_python: str) -> Rejection:
+    """Return the reason for a Requires-Python that does not admit the target's version."""
+    return Rejection("requires-python", f"requires Python {requires_python}", requires_python)
+
+
+def _too_new(seconds: float) -> Rejection:
+    from datetime import UTC, datetime
+
+    when = datetime.fromtimestamp(seconds, UTC)
+    day, clock = when.strftime("%Y-%m-%d"), when.strftime("%H:%M")
+    return Rejection("too-new", f"was uploaded too late (on {day} at {clock} UTC)", when.isoformat())
 
 
 def _names(files: Sequence[FileRow]) -> Sequence[str]:
@@ -237,12 +276,33 @@ def is_file(choice: Choice) -> TypeIs[FileRow]:
     return not isinstance(choice, dict)
 
 
-def summary(reasons: Mapping[str, str]) -> str:
-    """Say in a few words why none of the files of a version can be used."""
+_SUMMARIES: Mapping[str, str] = {
+    "no-binary": "has only wheels, and wheels are not allowed",
+    "only-binary": "has only source distributions, and only wheels are allowed",
+    "needs-build": "has only source distributions, which would have to be built",
+}
+
+
+def summary(reasons: Mapping[str, Rejection]) -> Rejection:
+    """Say for a whole version why none of its files can be used.
+
+    What speaks against the wheels counts; a source distribution beside them is mentioned.
+    """
     if not reasons:
-        return "has no files"
-    texts = list(dict.fromkeys(reasons.values()))
-    if len(texts) == 1:
-        return texts[0]
-    wheels = [text for name, text in reasons.items() if name.endswith(".whl")]
-    return (wheels or texts)[0] if len(set(wheels)) == 1 else "; ".join(texts[:3])
+        return _NO_FILES
+    wheels = [reason for name, reason in reasons.items() if name.endswith(".whl")]
+    found = wheels or list(reasons.values())
+    # The one that says most: a wheel for this target that is too new tells more than one for another.
+    first = min(found, key=lambda reason: reason.code == "incompatible-tags")
+    text = _version_text(first, found)
+    if wheels and len(wheels) < len(reasons) and first.code == "incompatible-tags":
+        text += ", and its source distribution would have to be built"
+    return Rejection(first.code, text, first.value, dict(reasons))
+
+
+def _version_text(first: Rejection, found: Sequence[Rejection]) -> str:
+    if first.code == "incompatible-tags":
+        return f"has no wheel for {first.text.removeprefix('is not for ')}"
+    if len({reason.code for reason in found if reason.code != "incompatible-tags"}) == 1:
+        return _SUMMARIES.get(first.code, first.text)
+    return "; ".join(list(dict.fromkeys(reason.text for reason in found))[:3])

@@ -67,7 +67,7 @@ class Amendments:
     requirement of a name; excludes drop them.
     """
 
-    __slots__ = ("_constraints", "_excludes", "_overrides", "constrained", "empty")
+    __slots__ = ("_constraints", "_excludes", "_given", "_overrides", "empty")
 
     def __init__(
         self,
@@ -76,6 +76,8 @@ class Amendments:
         overrides: Iterable[RequirementRow] = (),
         excludes: Iterable[str] = (),
     ) -> None:
+        constraints, overrides = tuple(constraints), tuple(overrides)
+        self._given = constraints, overrides
         self._constraints = _by_name(row for row in constraints if _applies(row, target))
         # An override whose marker is false still replaces: the requirement is then dropped.
         replaced = _by_name(overrides)
@@ -85,7 +87,19 @@ class Amendments:
         self._excludes = frozenset(excludes)
         self.empty = not (self._overrides or self._excludes)
         """True where ``apply`` changes nothing."""
-        self.constrained = bool(self._constraints)
+
+    def for_target(self, target: Target) -> Amendments:
+        """Return the same amendments for another target."""
+        return Amendments(target, *self._given, self._excludes)
+
+    def without_constraint(self, row: RequirementRow) -> Amendments:
+        """Return the amendments without one constraint."""
+        changed = object.__new__(Amendments)
+        for name in self.__slots__:
+            setattr(changed, name, getattr(self, name))
+        kept = [each for each in self.all_constraints() if each is not row]
+        changed._constraints = _by_name(kept)
+        return changed
 
     def apply(self, rows: Sequence[RequirementRow]) -> Iterator[RequirementRow]:
         """Give the rows with overrides and excludes applied."""

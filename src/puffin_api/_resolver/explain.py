@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from puffin_api._model.derivation import Conclusion, Derivation, Fact, Statement
-from puffin_api._resolver.incompatibility import Belongs, Conflict, Dependency, Required, Unusable
+from puffin_api._resolver.incompatibility import (
+    Belongs,
+    Conflict,
+    Constrained,
+    Dependency,
+    Required,
+    Unusable,
+)
 from puffin_api._resolver.version_set import ABSENT, bits, runs
 from puffin_api.errors import ResolutionFailed
 
@@ -11,59 +18,115 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from puffin_api._model.derivation import FactKind
+    from puffin_api._model.rejection import Rejection
+    from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.package import Package
 
+_MOST_RUNS = 3
+"""A set of versions that falls into more pieces is told by its ends."""
 
-def failure(last: Incompatibility) -> ResolutionFailed:
+
+def failure(last: Incompatibility, hints: tuple[str, ...] = ()) -> ResolutionFailed:
     """Make the error that says why there is no solution."""
     nodes, reasons = _nodes(last)
-    conflicts = _own_requirements(nodes)
-    hints = _hints(nodes)
+    derivation = Derivation(tuple(nodes), hints=hints)
     excluded = {
-        name: [{"version": version, "reason": reason} for version, reason in found.items()]
+        name: [
+            {"version": version, "code": reason.code, "reason": reason.text, "files": _files(reason)}
+            for version, reason in found.items()
+        ]
         for name, found in reasons.items()
     }
     return ResolutionFailed(
         Derivation(tuple(nodes)).explain("short"),
         hint="; ".join(hints),
-        derivation=Derivation(tuple(nodes), hints=hints),
-        conflicts=conflicts,
+        derivation=derivation,
+        conflicts=_own_requirements(nodes),
         excluded=excluded,
     )
 
 
+def facts_of(last: Incompatibility) -> list[Incompatibility]:
+    """Return the incompatibilities that a proof rests on, in the order in which it needs them."""
+    seen: set[Incompatibility] = set()
+    facts: list[Incompatibility] = []
+    stack = [last]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if isinstance(current.cause, Conflict):
+            stack += (current.cause.right, current.cause.left)
+        else:
+            facts.append(current)
+    return facts
+
+
 def _nodes(
     last: Incompatibility,
-) -> tuple[list[Fact | Conclusion], dict[str, dict[str, str]]]:
+) -> tuple[list[Fact | Conclusion], dict[str, dict[str, Rejection]]]:
     """Lay the graph of causes out, each after its own causes. No recursion: proofs are deep."""
     nodes: list[Fact | Conclusion] = []
-    reasons: dict[str, dict[str, str]] = {}
+    reasons: dict[str, dict[str, Rejection]] = {}
     places: dict[Incompatibility, int] = {}
+    same = _merged(facts_of(last))
     stack = [last]
     while stack:
         current = stack[-1]
         cause = current.cause
         if current in places:
             stack.pop()
+        elif (merged := same.get(current, current)) in places:
+            places[current] = places[merged]
         elif isinstance(cause, Conflict):
             waiting = [c for c in (cause.right, cause.left) if c not in places]
             if waiting:
                 stack += waiting
                 continue
-            places[current] = len(nodes)
-            nodes.append(_conclusion(current, places[cause.left], places[cause.right]))
+            left, right = places[cause.left], places[cause.right]
+            # Two pieces of one dependency come to the dependency as a whole.
+            places[current] = left if left == right else len(nodes)
+            if left != right:
+                nodes.append(_conclusion(current, left, right))
         else:
-            places[current] = len(nodes)
-            nodes.append(_fact(current))
+            places[current] = places[merged] = len(nodes)
+            nodes.append(_fact(merged))
             if isinstance(cause, Unusable):
                 reasons.setdefault(cause.package.name, {}).update(_reasons(cause))
     return nodes, reasons
 
 
+def _merged(facts: list[Incompatibility]) -> dict[Incompatibility, Dependency]:
+    """Return for each dependency one that tells it for all versions for which the proof needs it.
+
+    The solver learns of the same dependency in pieces, as it comes to look at versions.
+    """
+    groups: dict[tuple[object, ...], list[Dependency]] = {}
+    for fact in facts:
+        if isinstance(fact, Dependency):
+            rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
+            texts = frozenset(row.text for row in rows)
+            key = fact.terms[0][0], fact.dependency, fact.extra, fact.states, texts
+            groups.setdefault(key, []).append(fact)
+    same: dict[Incompatibility, Dependency] = {}
+    for group in groups.values():
+        first = group[0]
+        whole = Dependency(first.terms, first.dependency, first.states, first.rows, first.extra)
+        for fact in group[1:]:
+            whole.widen(fact.terms[0][1])
+        same.update(dict.fromkeys(group, whole))
+    return same
+
+
 def _own_requirements(nodes: list[Fact | Conclusion]) -> tuple[str, ...]:
     texts = [n.requirements for n in nodes if isinstance(n, Fact) and n.kind == "required"]
     return tuple(dict.fromkeys(text for group in texts for text in group))
+
+
+# --- conclusions ------------------------------------------------------------------------------
 
 
 def _conclusion(incompatibility: Incompatibility, left: int, right: int) -> Conclusion:
@@ -82,14 +145,19 @@ def _conclude(terms: tuple[Statement, ...]) -> str:
         if len(wanted) == 1:
             return f"{wanted[0]} cannot be used"
         return f"{' and '.join(wanted)} cannot be used together"
-    return f"{' with '.join(wanted)} needs {' or '.join(missing)}"
+    return _agree(" with ".join(wanted), f"needs {' or '.join(missing)}")
+
+
+# --- facts ------------------------------------------------------------------------------------
 
 
 def _fact(incompatibility: Incompatibility) -> Fact:
     terms = tuple(statement(package, mask) for package, mask, _ in incompatibility.terms)
     match incompatibility.cause:
-        case Required(row=row):
-            return Fact("required", _require_text(incompatibility, row.text), terms, (row.text,))
+        case Required(row=row, package=package):
+            return _required(row, package, terms)
+        case Constrained(row=row):
+            return Fact("constraint", f"your constraints say {_asked(row)}", terms, (row.text,))
         case None if isinstance(incompatibility, Dependency):
             return _dependency(incompatibility, terms)
         case Unusable() as cause:
@@ -101,10 +169,11 @@ def _fact(incompatibility: Incompatibility) -> Fact:
             raise AssertionError(cause)
 
 
-def _require_text(incompatibility: Incompatibility, requirement: str) -> str:
-    if incompatibility.terms:
-        return f"you require {requirement}"
-    return f"you require {requirement} and there is no such version"
+def _required(row: RequirementRow, package: Package, terms: tuple[Statement, ...]) -> Fact:
+    text = f"you require {_asked(row)}"
+    if terms:
+        return Fact("required", text, terms, (row.text,))
+    return Fact("required", f"{text}, but {_what_there_is(package)}", terms, (row.text,))
 
 
 def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
@@ -113,15 +182,85 @@ def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
     who = f"{dependent} with the extra {fact.extra!r}" if fact.extra else str(dependent)
     rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
     texts = tuple(dict.fromkeys(row.text for row in rows))
-    # Several requirements that differ in words are said by what they come to.
-    together = statement(fact.dependency, fact.states & ~ABSENT)
-    asked = texts[0].partition(";")[0].strip() if len(texts) == 1 else str(together)
-    text = _agree(who, f"depends on {asked}")
-    if fact.dependency.unknown:
-        return Fact("not-found", f"{text} and {fact.dependency.unknown}", terms, texts)
+    text = _agree(who, f"depends on {_demand(fact, rows)}")
+    unknown = fact.dependency.base.unknown
+    if unknown is not None:
+        kind: FactKind = "offline" if unknown.code == "offline" else "not-found"
+        return Fact(kind, f"{text}, which {unknown.text}", terms, texts)
     if not fact.states:
-        text += " and there is no such version"
+        return Fact("no-versions", f"{text}, but {_what_there_is(fact.dependency)}", terms, texts)
     return Fact("dependency", text, terms, texts)
+
+
+def _demand(fact: Dependency, rows: tuple[RequirementRow, ...]) -> str:
+    """Say what is asked for; several requirements that differ in words, by what they come to."""
+    asked = dict.fromkeys(_asked(row) for row in rows)
+    if len(asked) == 1:
+        return next(iter(asked))
+    if fact.states & ~ABSENT:
+        return str(statement(fact.dependency, fact.states & ~ABSENT))
+    return " or ".join(list(asked)[:_MOST_RUNS])
+
+
+def _asked(row: RequirementRow) -> str:
+    """Return a requirement as it was written, without its marker: that it holds is understood."""
+    return row.text if row.url else row.text.partition(";")[0].strip()
+
+
+def _what_there_is(package: Package) -> str:
+    """Say which versions exist, where none of them is admitted."""
+    known = package.full & ~ABSENT
+    if not known:
+        return f"{package.name} has no versions"
+    count = known.bit_count()
+    version = package.snapshot.version
+    if count == 1:
+        return f"the only version is {version(1)}"
+    return f"the versions go from {version(1)} to {version(count)} and none of them fits"
+
+
+def _reasons(cause: Unusable) -> dict[str, Rejection]:
+    return {cause.package.snapshot.version(bit): reason for bit, reason in cause.reasons.items()}
+
+
+def _files(reason: Rejection) -> dict[str, str]:
+    return {name: about.text for name, about in reason.files.items()}
+
+
+_PLURALS = {
+    "depends": "depend",
+    "has": "have",
+    "is": "are",
+    "needs": "need",
+    "requires": "require",
+    "was": "were",
+}
+
+
+def _agree(subject: str, predicate: str) -> str:
+    """Join subject and predicate: all versions *are*, one *is*."""
+    if not subject.startswith("all versions") and not subject[:1].isdigit():
+        return f"{subject} {predicate}"
+    if predicate.startswith("is a "):  # "are a source distribution" would be odd
+        noun, joint, rest = predicate.removeprefix("is a ").partition(",")
+        return f"{subject} are {noun}s{joint}{rest}"
+    verb, _, rest = predicate.partition(" ")
+    return f"{subject} {_PLURALS.get(verb, verb)} {rest}"
+
+
+def _unusable_text(package: Package, reasons: Mapping[str, Rejection]) -> str:
+    groups: dict[str, int] = {}
+    position = {v: bit for bit in bits(package.full & ~ABSENT) for v in [package.snapshot.version(bit)]}
+    for version, reason in reasons.items():
+        groups[reason.text] = groups.get(reason.text, 0) | 1 << position[version]
+    said = [_agree(str(statement(package, mask)), text) for text, mask in groups.items()]
+    if len(said) > _MOST_RUNS:
+        rest = len(said) - _MOST_RUNS
+        said = [*said[:_MOST_RUNS], f"much the same holds for {rest} more groups of versions"]
+    return " and ".join(said) or f"there are no versions of {package.name}"
+
+
+# --- ranges -----------------------------------------------------------------------------------
 
 
 def statement(package: Package, mask: int) -> Statement:
@@ -140,55 +279,26 @@ def _range(package: Package, mask: int) -> str:
         return "no version"
     if mask == known:
         return "all versions"
+    pieces = list(runs(mask, _told(package, mask)))
     version = package.snapshot.version
-    top = known.bit_length() - 1
-    parts = []
-    for first, last in runs(mask, known):
-        if first == last:
-            parts.append(f"=={version(first)}")
-        elif first == 1:
-            parts.append(f"<={version(last)}")
-        elif last == top:
-            parts.append(f">={version(first)}")
-        else:
-            parts.append(f">={version(first)},<={version(last)}")
-    return " or ".join(parts)
+    if len(pieces) > _MOST_RUNS:
+        first, last = pieces[0][0], pieces[-1][1]
+        return f"{mask.bit_count()} versions from {version(first)} to {version(last)}"
+    return " or ".join(_piece(package, first, last) for first, last in pieces)
 
 
-def _reasons(cause: Unusable) -> dict[str, str]:
-    return {cause.package.snapshot.version(bit): text for bit, text in cause.reasons.items()}
+def _told(package: Package, mask: int) -> int:
+    """Return the versions that interrupt a run. Pre-releases do not, where none of them is meant."""
+    prereleases = package.snapshot.releases.prereleases
+    known = package.full & ~ABSENT
+    return known & ~prereleases if not mask & prereleases else known
 
 
-_PLURALS = {"is": "are", "was": "were", "has": "have", "requires": "require", "depends": "depend"}
-
-
-def _agree(subject: str, predicate: str) -> str:
-    """Join subject and predicate: all versions *are*, one *is*."""
-    verb, _, rest = predicate.partition(" ")
-    if subject.startswith("all versions") and verb in _PLURALS:
-        predicate = f"{_PLURALS[verb]} {rest}"
-    return f"{subject} {predicate}"
-
-
-def _unusable_text(package: Package, reasons: Mapping[str, str]) -> str:
-    groups: dict[str, int] = {}
-    position = {v: bit for bit in bits(package.full & ~ABSENT) for v in [package.snapshot.version(bit)]}
-    for version, reason in reasons.items():
-        groups[reason] = groups.get(reason, 0) | 1 << position[version]
-    said = [_agree(str(statement(package, mask)), reason) for reason, mask in groups.items()]
-    if len(said) > 4:
-        said = [*said[:3], f"{len(said) - 3} more kinds of reasons speak against other versions"]
-    return " and ".join(said) or f"there are no versions of {package.name}"
-
-
-def _hints(nodes: list[Fact | Conclusion]) -> tuple[str, ...]:
-    """Suggest what would help, where the facts show it."""
-    reasons = [r for node in nodes if isinstance(node, Fact) for r in node.reasons.values()]
-    hints = []
-    if any(r.startswith("is a pre-release") for r in reasons):
-        hints.append("there are pre-releases; allow them with PrereleaseMode.IF_NECESSARY")
-    if any(r.startswith("requires Python") for r in reasons):
-        hints.append("another version of Python may be able to use the versions left out")
-    if any("would have to be built" in r for r in reasons):
-        hints.append("there are source distributions; they could be built for this target")
-    return tuple(hints)
+def _piece(package: Package, first: int, last: int) -> str:
+    version = package.snapshot.version
+    top = (package.full & ~ABSENT).bit_length() - 1
+    if first == last:
+        return f"=={version(first)}"
+    if first == 1:
+        return f"<={version(last)}"
+    return f">={version(first)}" if last == top else f">={version(first)},<={version(last)}"

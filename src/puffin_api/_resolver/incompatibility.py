@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.package import Package
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 class Required:
     """The caller asks for it."""
 
+    __slots__ = ("package", "row")
+
+    def __init__(self, row: RequirementRow, package: Package) -> None:
+        self.row = row
+        self.package = package
+
+
+class Constrained:
+    """The caller narrows the versions that may be used, should the package be needed."""
+
     __slots__ = ("row",)
 
     def __init__(self, row: RequirementRow) -> None:
@@ -23,11 +34,11 @@ class Required:
 
 
 class Unusable:
-    """These versions cannot be used, each for its own reason (by bit number)."""
+    """These versions cannot be used; the reason for each, by bit number, is of one kind."""
 
     __slots__ = ("package", "reasons")
 
-    def __init__(self, package: Package, reasons: Mapping[int, str]) -> None:
+    def __init__(self, package: Package, reasons: Mapping[int, Rejection]) -> None:
         self.package = package
         self.reasons = reasons
 
@@ -102,7 +113,7 @@ class Dependency(Incompatibility):
         self.terms = ((package, new, package.full & ~new), *self.terms[1:])
 
 
-Cause = Required | Unusable | Belongs | Conflict
+Cause = Required | Constrained | Unusable | Belongs | Conflict
 
 
 def term(package: Package, mask: int) -> tuple[Package, int, int]:

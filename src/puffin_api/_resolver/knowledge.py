@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from puffin_api._model.events import CandidateRejected
-from puffin_api._resolver.candidates import admits_python, is_file, summary
+from puffin_api._model.rejection import Rejection
+from puffin_api._resolver.candidates import admits_python, is_file, python_rejection, summary
 from puffin_api._resolver.package import Package
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT
-from puffin_api.errors import PackageNotFound
+from puffin_api.errors import MetadataInvalid, OfflineMiss, PackageNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from puffin_api._concurrency import Pump
     from puffin_api._model.file import FileRow
     from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.rejection import RejectionCode
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource
@@ -65,13 +67,13 @@ class Knowledge:
         package = self.packages.get(name)
         if package is not None:
             return package
-        reason = ""
+        reason: Rejection | None = None
         try:
             releases = self._source.releases(name)
-        except PackageNotFound as error:
+        except (PackageNotFound, OfflineMiss) as error:
             if required:
                 raise
-            releases, reason = unknown(name), str(error)
+            releases, reason = unknown(name), _unavailable(error)
         snapshot = Snapshot.of(releases)
         package = Package(name, "", snapshot.full, order=len(self.packages), tiebreak=0)
         package.snapshot = snapshot
@@ -115,29 +117,36 @@ class Knowledge:
         self._look_ahead(moved)
         for bit, file, result in zip(missing, files, self._source.metadata(files), strict=True):
             if isinstance(result, Exception):
-                self.reject(package, bit, str(result))
+                self.reject(package, bit, _bad_file(file, result))
             else:
                 memory[file.filename] = result
                 self._keep(package, bit, result)
 
-    def reject(self, package: Package, bit: int, reason: str) -> None:
+    def reject(self, package: Package, bit: int, reason: Rejection) -> None:
         """Note why a version cannot be used."""
         package.reasons[bit] = reason
         if not self._pump.silent:
-            version = package.snapshot.version(bit)
-            self._pump.send(CandidateRejected(name=package.name, version=version, reason=reason))
+            self._pump.send(
+                CandidateRejected(
+                    name=package.name,
+                    version=package.snapshot.version(bit),
+                    reason=reason.text,
+                    code=reason.code,
+                )
+            )
 
     def _keep(self, package: Package, bit: int, metadata: DistMetadata) -> None:
         """Take metadata in, unless it bars the version."""
         self.visited += 1
         required = metadata.requires_python
         if required and not admits_python(required, self._problem.policy.target):
-            self.reject(package, bit, f"requires Python {required}")
+            self.reject(package, bit, python_rejection(required))
             return
         view = package.candidates.view
         direct = next((row for row in self._problem.rows(view, metadata) if row.url), None)
         if direct is not None:
-            self.reject(package, bit, f"depends on a direct URL ({direct.text})")
+            text = f"depends on a direct URL ({direct.text}), which only you may ask for"
+            self.reject(package, bit, Rejection("direct-url", text, direct.text))
             return
         package.metadata[bit] = metadata
         if self._reusable:
@@ -149,6 +158,22 @@ class Knowledge:
         moved.clear()
         if files:
             self._source.touch(files)
+
+
+def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:
+    if isinstance(error, OfflineMiss):
+        return Rejection("offline", "is not in the cache, and we are offline", ", ".join(error.missing or ()))
+    return Rejection("no-files", "is not known to any index", ", ".join(error.indexes or ()))
+
+
+def _bad_file(file: FileRow, error: Exception) -> Rejection:
+    """Say for a version that the file which would be used is of no use."""
+    if isinstance(error, OfflineMiss):
+        return Rejection("offline", f"has metadata that is not in the cache ({file.filename})", file.filename)
+    code: RejectionCode = "metadata-invalid" if isinstance(error, MetadataInvalid) else "file-missing"
+    reason = error.reason if isinstance(error, MetadataInvalid) and error.reason else str(error)
+    files = {file.filename: Rejection(code, f"cannot be used ({reason})", reason)}
+    return Rejection(code, f"cannot be used ({file.filename}: {reason})", reason, files)
 
 
 def _likely(package: Package) -> FileRow | None:

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.rejection import Rejection
     from puffin_api._resolver.candidates import Candidates
     from puffin_api._resolver.incompatibility import Dependency, Incompatibility
     from puffin_api._resolver.snapshot import Snapshot
 
     Assignment = tuple[int, int, int, Incompatibility | None, int]
-    """Number in the trail, mask after it, mask of itself, cause (None for a decision), level."""
+    """Number in the trail (-1 for what holds before all else), mask after it, mask of itself, cause
+    (None for a decision), level."""
 
 # Which package is decided first; smaller is sooner.
 ROOT = 0
@@ -88,14 +90,19 @@ class Package:
         self.metadata: dict[int, DistMetadata] = {}
         """What this resolution has asked for, by bit number. Not what others have: results must
         not depend on what happens to be in memory."""
-        self.reasons: dict[int, str] = {}
+        self.reasons: dict[int, Rejection] = {}
         """Why versions cannot be used, by bit number."""
         self.unusable = 0
         """Mask of the versions that were tried in vain."""
-        self.unknown = ""
-        """Why nothing is known of the project; empty where it is."""
+        self.unknown: Rejection | None = None
+        """Why nothing is known of the project; None where it is."""
         self.widest = 8
         """How many candidates to ask for at once at the next conflict."""
+
+    def restrict(self, allowed: int, cause: Incompatibility) -> None:
+        """Leave only these states, for good: what holds before anything is decided."""
+        self.current &= allowed
+        self.history.append((-1, self.current, allowed, cause, 0))
 
     def find_edge(self, target: Package, states: int, extra: str) -> Dependency | None:
         """Return the dependency that was told for another version and is the same."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._model.requirement import RequirementRow
+    from puffin_api._model.target import Target
     from puffin_api._resolver.candidates import Policy
     from puffin_api._resolver.dependencies import Amendments
     from puffin_api._resolver.snapshot import Snapshot, View
@@ -38,6 +39,7 @@ class Problem:
         self.policy = policy
         self.amendments = amendments
         self.dependencies = dependencies
+        self._prereleases = prereleases
         self._mode = mode
         self._preferences = preferences or {}
         self._permitted = permitted or {}
@@ -47,6 +49,32 @@ class Problem:
         self._pins = _pins((*roots, *amendments.all_constraints()))
         self._shown = visibility(prereleases, explicit=False)
         self._shown_if_named = visibility(prereleases, explicit=True)
+
+    def changed(
+        self,
+        *,
+        roots: Sequence[RequirementRow] | None = None,
+        policy: Policy | None = None,
+        amendments: Amendments | None = None,
+        prereleases: PrereleaseMode | None = None,
+    ) -> Problem:
+        """Return the same problem with something else in the place of what is given here."""
+        return Problem(
+            self.roots if roots is None else roots,
+            policy or self.policy,
+            amendments or self.amendments,
+            mode=self._mode,
+            prereleases=prereleases or self._prereleases,
+            preferences=self._preferences,
+            permitted=self._permitted,
+            dependencies=self.dependencies,
+        )
+
+    def for_target(self, target: Target) -> Problem:
+        """Return the same problem for another target."""
+        return self.changed(
+            policy=self.policy.changed(target=target), amendments=self.amendments.for_target(target)
+        )
 
     def candidates(self, snapshot: Snapshot) -> Candidates:
         """Return the candidates of a project."""
@@ -68,10 +96,10 @@ class Problem:
             rows = view.rows[key] = active_rows(metadata, self.policy.target, extra)
         return rows if self.amendments.empty else tuple(self.amendments.apply(rows))
 
-    def mask(self, snapshot: Snapshot, row: RequirementRow) -> int:
-        """Return the versions that a requirement and the caller's constraints admit."""
-        mask = snapshot.mask(row)
-        for constraint in self.amendments.constraints(row.name):
+    def allowed(self, snapshot: Snapshot) -> int:
+        """Return the versions that the caller's constraints leave."""
+        mask = snapshot.full
+        for constraint in self.amendments.constraints(snapshot.releases.name):
             mask &= snapshot.mask(constraint)
         return mask
 

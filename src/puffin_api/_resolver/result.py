@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from puffin_api._model.events import Notice
+from puffin_api._model.rejection import Rejection
 from puffin_api._model.resolution import Resolution, ResolvedPackage, VersionChoice
 from puffin_api._resolver.candidates import is_file, summary
 from puffin_api._resolver.version_set import ABSENT
@@ -84,7 +85,7 @@ def _choices(bases: Mapping[str, Package], problem: Problem) -> Callable[[str], 
     def choice(name: str) -> VersionChoice:
         package = bases[name]
         chosen = package.decision
-        rejected: dict[str, str] = {}
+        rejected: dict[str, Rejection] = {}
         mask = package.full & ~ABSENT
         while (bit := package.candidates.best(mask)) and bit != chosen:
             mask &= ~(1 << bit)
@@ -94,31 +95,39 @@ def _choices(bases: Mapping[str, Package], problem: Problem) -> Callable[[str], 
     return choice
 
 
-def _objection(package: Package, bit: int, bases: Mapping[str, Package], problem: Problem) -> str:
+def _objection(package: Package, bit: int, bases: Mapping[str, Package], problem: Problem) -> Rejection:
     """Say what speaks against a version in the final resolution."""
     if bit in package.reasons:
         return package.reasons[bit]
-    for name, row in _demands(package, bases, problem):
-        if not problem.mask(package.snapshot, row) >> bit & 1:
-            return f"{name} requires {row.text}"
+    for who, row in _demands(package, bases, problem):
+        if not package.snapshot.mask(row) >> bit & 1:
+            return Rejection("required-otherwise", f"does not fit: {who} {row.text}", row.text)
     choice = package.candidates.choose(bit)
     if not is_file(choice):
         return summary(choice)
     metadata = package.metadata.get(bit)
     for row in problem.rows(package.candidates.view, metadata) if metadata is not None else ():
         other = bases.get(row.name)
-        if other is None or not problem.mask(other.snapshot, row) >> other.decision & 1:
-            return f"it requires {row.text}"
-    return "its dependencies do not go together with the rest"
+        if other is not None and not other.snapshot.mask(row) >> other.decision & 1:
+            chosen = other.snapshot.version(other.decision)
+            text = f"requires {row.text}, and {chosen} was chosen"
+            return Rejection("requirement-unmet", text, row.text)
+    return Rejection("conflict", "has dependencies that do not go together with the rest")
 
 
 def _demands(
     package: Package, bases: Mapping[str, Package], problem: Problem
 ) -> list[tuple[str, RequirementRow]]:
-    found = [("the caller", row) for row in problem.roots if row.name == package.name]
+    """Return what is asked of the package, and by whom, as the beginning of a sentence."""
+    name = package.name
+    found = [("you require", row) for row in problem.roots if row.name == name]
+    found += [("your constraints say", row) for row in problem.amendments.constraints(name)]
     for other in bases.values():
         metadata = other.metadata.get(other.decision)
         if metadata is not None:
-            rows = problem.rows(other.candidates.view, metadata)
-            found += [(other.name, row) for row in rows if row.name == package.name]
+            rows = [*problem.rows(other.candidates.view, metadata)]
+            for extra in other.extras.values():
+                if extra.decision:
+                    rows += problem.rows(other.candidates.view, metadata, extra.extra)
+            found += [(f"{other.name} requires", row) for row in rows if row.name == name]
     return found

@@ -51,9 +51,9 @@ class RequirementScout:
         if not self._problem.dependencies:
             return None
         snapshot = Snapshot.of(releases)
-        mask = snapshot.full
+        mask = self._problem.allowed(snapshot)
         for row in self._asked_of(releases.name):
-            mask &= self._problem.mask(snapshot, row)
+            mask &= snapshot.mask(row)
         candidates = self._problem.candidates(snapshot)
         self._views[releases.name] = candidates.view
         while bit := candidates.best(mask):

@@ -14,9 +14,10 @@ from __future__ import annotations
 from puffin_api._concurrency import Pump
 from puffin_api._model.events import Backtracked, PackageDecided
 from puffin_api._resolver.bulk_exclusion import Run
-from puffin_api._resolver.candidates import is_file, summary
+from puffin_api._resolver.candidates import PRERELEASE, is_file, summary
 from puffin_api._resolver.incompatibility import (
     Belongs,
+    Constrained,
     Dependency,
     Incompatibility,
     Required,
@@ -33,16 +34,36 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource
 
 
-class Solver:
-    """One resolution. Not to be used twice."""
+class GaveUp(Exception):
+    """There were more conflicts than the caller has patience for."""
 
-    def __init__(self, problem: Problem, source: ReleaseSource, pump: Pump | None = None) -> None:
+
+class Solver:
+    """One resolution. Not to be used twice.
+
+    Args:
+        problem: What is asked.
+        source: Where releases and metadata come from.
+        pump: Where events go and where cancelling comes from.
+        patience: So many conflicts at most; None for as many as it takes.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        source: ReleaseSource,
+        pump: Pump | None = None,
+        *,
+        patience: int | None = None,
+    ) -> None:
         self._problem = problem
+        self._patience = patience
         self._pump = pump or Pump()
         self._priorities = Priorities()
         self._propagator = Propagator(self._priorities.enqueue, self._on_conflict)
@@ -56,6 +77,7 @@ class Solver:
 
         Raises:
             Unsolvable: There is no solution.
+            GaveUp: It takes more conflicts than there is patience.
             PackageNotFound: No index knows a project that the caller requires.
             NetworkError: An index could not be asked.
             Cancelled: The caller changed its mind.
@@ -85,10 +107,10 @@ class Solver:
         self._knowledge.expect(rows)
         changed = []
         for row in rows:
-            package = self._knowledge.package(row.name, required=True)
+            package = self._package(row.name, required=True)
             self._priorities.notice(package, row)
-            mask = self._problem.mask(package.snapshot, row)
-            cause = Required(row)
+            mask = package.snapshot.mask(row)
+            cause = Required(row, package)
             others = (term(package, package.full & ~mask),) if mask else ()
             self._propagator.add(Incompatibility(others, cause))
             changed.append(package)
@@ -97,6 +119,18 @@ class Solver:
                 self._propagator.add(Incompatibility((term(wanted, ABSENT),), cause))
                 changed.append(wanted)
         return changed
+
+    def _package(self, name: str, *, required: bool = False) -> Package:
+        """Return the package of a project; a new one is held to the caller's constraints at once."""
+        known = self._knowledge.packages.get(name)
+        if known is not None:
+            return known
+        package = self._knowledge.package(name, required=required)
+        for row in self._problem.amendments.constraints(name):
+            excluded = package.full & ~package.snapshot.mask(row) & ~ABSENT
+            cause = Incompatibility((term(package, excluded),), Constrained(row))
+            package.restrict(package.full & ~excluded, cause)
+        return package
 
     def _extra(self, base: Package, name: str) -> Package:
         """Return the package of an extra, which cannot be had without its project."""
@@ -130,11 +164,20 @@ class Solver:
             package.unusable |= 1 << bit
             mask &= ~(1 << bit)
         for hidden in bits(package.candidates.hidden(mask)):
-            package.reasons[hidden] = "is a pre-release, which the caller does not allow"
-        reasons = {bit: package.reasons[bit] for bit in bits(package.current & ~ABSENT)}
-        nothing_left = (term(package, package.current),)
-        self._propagator.add(Incompatibility(nothing_left, Unusable(package, reasons)))
+            package.reasons[hidden] = PRERELEASE
+        self._exclude_unusable(package)
         return 0
+
+    def _exclude_unusable(self, package: Package) -> None:
+        """Tell that no state which is left can be used: one incompatibility for each kind of reason."""
+        kinds: dict[str, dict[int, Rejection]] = {}
+        for bit in bits(package.current & ~ABSENT):
+            reason = package.reasons[bit]
+            kinds.setdefault(reason.code, {})[bit] = reason
+        for reasons in kinds.values():
+            mask = sum(1 << bit for bit in reasons)
+            cause = Unusable(package, reasons)
+            self._propagator.add(Incompatibility((term(package, mask),), cause))
 
     def _is_usable(self, package: Package, bit: int) -> bool:
         if self._problem.dependencies:
@@ -180,16 +223,15 @@ class Solver:
             return None
         problem, knowledge, conflict = self._problem, self._knowledge, None
         base, known = package.base, knowledge.packages
-        constrained = problem.amendments.constrained
         rows = problem.rows(base.candidates.view, base.metadata[version], package.extra)
         knowledge.expect(rows)
         for row in rows:
-            dependency = known.get(row.name) or knowledge.package(row.name)
+            dependency = known.get(row.name) or self._package(row.name)
             if row.singleton:
                 self._priorities.notice(dependency, row)
             states = dependency.snapshot.masks.get(row.specifier)
-            if states is None or constrained:
-                states = problem.mask(dependency.snapshot, row)
+            if states is None:
+                states = dependency.snapshot.mask(row)
             found = self._edge(package, version, dependency, states, row)
             conflict = conflict or found
             for extra in row.extras:
@@ -216,6 +258,8 @@ class Solver:
 
     def _on_conflict(self, package: Package, learnt: Incompatibility) -> None:
         self.conflicts += 1
+        if self._patience is not None and self.conflicts > self._patience:
+            raise GaveUp
         if not self._pump.silent:
             self._pump.send(Backtracked(conflicts=self.conflicts))
         self._priorities.count(package, learnt, 1)

@@ -1,0 +1,217 @@
+"""Advice after a failure: the smallest conflict, and what would help. Each is tried before it is told."""
+
+from __future__ import annotations
+
+from puffin_api._concurrency import Pump
+from puffin_api._model.options import PrereleaseMode
+from puffin_api._model.requirement import requirement_row
+from puffin_api._model.target import Target
+from puffin_api._resolver.candidates import admits_python, is_file
+from puffin_api._resolver.explain import facts_of, failure
+from puffin_api._resolver.incompatibility import Constrained, Dependency, Required, Unusable
+from puffin_api._resolver.propagation import Unsolvable
+from puffin_api._resolver.solve import GaveUp, Solver
+from puffin_api.errors import NetworkError, OfflineMiss
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from puffin_api._model.rejection import Rejection
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.incompatibility import Incompatibility
+    from puffin_api._resolver.package import Package
+    from puffin_api._resolver.problem import Problem
+    from puffin_api.errors import PuffinError
+    from puffin_api.protocols import ReleaseSource
+
+_PATIENCE = 200
+"""A trial with more conflicts than this is given up: advice must not take longer than the search."""
+_MOST_TRIALS = 40
+_PYTHONS = range(8, 16)
+"""Minor versions of Python 3 that are proposed."""
+
+
+class Advisor:
+    """Tries variations of a problem that has no solution."""
+
+    def __init__(self, problem: Problem, source: ReleaseSource, pump: Pump) -> None:
+        self._problem = problem
+        self._source = source
+        self._pump = Pump(None, pump.cancel)  # nobody wants to hear of trials
+        self._trials = 0
+
+    def error(self, last: Incompatibility) -> PuffinError:
+        """Return the error to be raised for a proof that there is no solution.
+
+        Raises:
+            Cancelled: The caller changed its mind.
+        """
+        last = self._smallest(last)
+        facts = facts_of(last)
+        error = failure(last, tuple(dict.fromkeys(self._hints(facts))))
+        missing = _offline(facts)
+        if not missing:
+            return error
+        miss = OfflineMiss(
+            f"Offline, and the cache does not hold what is needed: {', '.join(missing)}",
+            hint="Resolve once with a connection; then the cache holds it.",
+            url="",
+            missing=missing,
+        )
+        miss.__cause__ = error
+        return miss
+
+    # --- the smallest conflict ----------------------------------------------------------------
+
+    def _smallest(self, last: Incompatibility) -> Incompatibility:
+        """Return the proof for as few of the caller's requirements as cannot be met together."""
+        rows = _required(last)
+        for row in rows[:_MOST_TRIALS] if len(rows) > 1 else ():
+            kept = _required(last)
+            if row not in kept:
+                continue
+            smaller = self._try(self._problem.changed(roots=[r for r in kept if r is not row]))
+            if isinstance(smaller, Unsolvable):
+                last = smaller.incompatibility
+        if len(_required(last)) < len(rows):
+            # Alone, what conflicts is told without detours.
+            again = self._try(self._problem.changed(roots=_required(last)))
+            last = again.incompatibility if isinstance(again, Unsolvable) else last
+        return last
+
+    # --- what would help ----------------------------------------------------------------------
+
+    def _hints(self, facts: list[Incompatibility]) -> Iterator[str]:
+        problem = self._problem.changed(roots=[r for fact in facts for r in _rows(fact)])
+        reasons = [(c.package, c.reasons) for f in facts if isinstance(c := f.cause, Unusable)]
+        codes = {reason.code for _, found in reasons for reason in found.values()}
+        if "prerelease" in codes:
+            yield from self._if_prereleases(problem)
+        if codes & {"too-new", "no-upload-time"}:
+            yield from self._if_later(problem)
+        if codes & {"only-binary", "no-binary"}:
+            yield from self._if_any_kind(problem)
+        if "requires-python" in codes:
+            yield from self._if_other_python(problem, [r for _, found in reasons for r in found.values()])
+        if "yanked" in codes:
+            yield from self._if_yanked(problem, reasons)
+        for fact in facts:
+            if isinstance(fact.cause, Constrained):
+                yield from self._if_unconstrained(problem, fact.cause.row)
+        if codes & {"needs-build", "incompatible-tags"}:
+            yield from _if_built(reasons)
+
+    def _if_prereleases(self, problem: Problem) -> Iterator[str]:
+        if self._works(problem.changed(prereleases=PrereleaseMode.IF_NECESSARY)):
+            yield "there is a solution with pre-releases; allow them with PrereleaseMode.IF_NECESSARY"
+
+    def _if_later(self, problem: Problem) -> Iterator[str]:
+        found = self._try(problem.changed(policy=problem.policy.changed(cutoff={})))
+        if isinstance(found, list):
+            times = [time for package in found if (time := _upload_time(package)) is not None]
+            if times:
+                from datetime import UTC, datetime
+
+                latest = datetime.fromtimestamp(max(times), UTC).strftime("%Y-%m-%d %H:%M")
+                yield f"there is a solution with files uploaded until {latest} UTC; set exclude_newer later"
+            else:
+                yield "there is a solution without exclude_newer"
+
+    def _if_any_kind(self, problem: Problem) -> Iterator[str]:
+        if self._works(problem.changed(policy=problem.policy.changed(only_binary=(), no_binary=()))):
+            yield "there is a solution without only_binary and no_binary"
+
+    def _if_other_python(self, problem: Problem, reasons: list[Rejection]) -> Iterator[str]:
+        wanted = [reason.value for reason in reasons if reason.code == "requires-python"]
+        for target in _other_pythons(problem.policy.target):
+            if any(admits_python(text, target) for text in wanted) and self._works(
+                problem.for_target(target)
+            ):
+                yield f"there is a solution for Python {target.markers['python_version']}"
+                return
+
+    def _if_yanked(
+        self, problem: Problem, reasons: Sequence[tuple[Package, Mapping[int, Rejection]]]
+    ) -> Iterator[str]:
+        for package, found in reasons:
+            yanked = [bit for bit, reason in found.items() if reason.code == "yanked"]
+            for bit in sorted(yanked, reverse=True)[:1]:
+                pin = f"{package.name}=={package.snapshot.version(bit)}"
+                if self._works(problem.changed(roots=[*problem.roots, requirement_row(pin)])):
+                    yield f"there is a solution with a yanked release; require {pin} to accept it"
+
+    def _if_unconstrained(self, problem: Problem, row: RequirementRow) -> Iterator[str]:
+        if self._works(problem.changed(amendments=problem.amendments.without_constraint(row))):
+            yield f"there is a solution without the constraint {row.text}"
+
+    # --- trying -------------------------------------------------------------------------------
+
+    def _works(self, problem: Problem) -> bool:
+        return isinstance(self._try(problem), list)
+
+    def _try(self, problem: Problem) -> list[Package] | Unsolvable | None:
+        """Solve a variation; None where it cannot be told within reason."""
+        self._trials += 1
+        if self._trials > _MOST_TRIALS:
+            return None
+        try:
+            return Solver(problem, self._source, self._pump, patience=_PATIENCE).solve()
+        except Unsolvable as unsolvable:
+            return unsolvable
+        except (GaveUp, NetworkError):
+            return None
+
+
+def _required(last: Incompatibility) -> list[RequirementRow]:
+    return list(dict.fromkeys(row for fact in facts_of(last) for row in _rows(fact)))
+
+
+def _rows(fact: Incompatibility) -> tuple[RequirementRow, ...]:
+    return (fact.cause.row,) if isinstance(fact.cause, Required) else ()
+
+
+def _offline(facts: list[Incompatibility]) -> list[str]:
+    """Return the projects and files that were not there because we are offline."""
+    missing: dict[str, None] = {}
+    for fact in facts:
+        if isinstance(fact.cause, Unusable):
+            missing.update(dict.fromkeys(r.value for r in fact.cause.reasons.values() if r.code == "offline"))
+        elif isinstance(fact, Dependency):
+            unknown = fact.dependency.base.unknown
+            if unknown is not None and unknown.code == "offline":
+                missing[fact.dependency.name] = None
+    return list(missing)
+
+
+def _upload_time(package: Package) -> float | None:
+    if package.extra:
+        return None
+    choice = package.candidates.choose(package.decision)
+    return choice.upload_time if is_file(choice) else None
+
+
+def _if_built(reasons: Sequence[tuple[Package, Mapping[int, Rejection]]]) -> Iterator[str]:
+    for package, found in reasons:
+        if any(name.endswith((".tar.gz", ".zip")) for r in found.values() for name in r.files):
+            yield (
+                f"{package.name} has a source distribution; build a wheel of it for this target and"
+                " give its folder as find_links"
+            )
+
+
+def _other_pythons(target: Target) -> Iterator[Target]:
+    """Give the same platform with other versions of Python: newer ones first, nearest first."""
+    minor = target.python.minor
+    platforms = (tag.split("-")[2] for tag in target.tag_strings)
+    platform = next((p for p in platforms if not p.startswith(("linux", "any"))), None)
+    implementation = target.tag_strings[0][:2]
+    if platform is None or target.python.major != 3:
+        return
+    newer = [m for m in _PYTHONS if m > minor]
+    older = [m for m in reversed(_PYTHONS) if m < minor]
+    for other in (*newer, *older):
+        try:
+            yield Target.for_platform(f"3.{other}", platform, implementation=implementation)
+        except ValueError:
+            return
