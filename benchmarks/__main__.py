@@ -57,10 +57,27 @@ class Row:
     case: str
     theirs: list[float] = attrs.field(factory=list)
     ours: list[float] = attrs.field(factory=list)
+    floor: list[float] = attrs.field(factory=list)
+    """The same system calls in a bare loop, where that is known."""
 
     @property
     def ratio(self) -> float:
         return statistics.median(a / b for a, b in zip(self.ours, self.theirs, strict=True))
+
+    @property
+    def floor_ratio(self) -> float | None:
+        """What the system calls alone would take of uv's time."""
+        if not self.floor:
+            return None
+        return statistics.median(a / b for a, b in zip(self.floor, self.theirs, strict=True))
+
+    def verdict(self, target: float | None) -> str:
+        if target is None:
+            return ""
+        if self.ratio <= target:
+            return "ok"
+        floor = self.floor_ratio
+        return "below the floor" if floor is not None and floor > target else "MISSED"
 
 
 class Bench:
@@ -96,10 +113,19 @@ class Bench:
         self.output = done.stdout
         return seconds
 
-    def pair(self, job: str, case: str, theirs: Callable[[], float], ours: Callable[[], float]) -> None:
-        """Run both once, the other one first each time."""
+    def pair(
+        self,
+        job: str,
+        case: str,
+        theirs: Callable[[], float],
+        ours: Callable[[], float],
+        floor: Callable[[], float] | None = None,
+    ) -> None:
+        """Run both once, the other one first each time, and the floor in between."""
         row = self.rows.setdefault((job, case), Row(job, case))
         calls = [(row.theirs, theirs), (row.ours, ours)]
+        if floor is not None:
+            calls.insert(1, (row.floor, floor))
         for times, call in calls if len(row.ours) % 2 else reversed(calls):
             gc.collect()
             times.append(call())
@@ -160,6 +186,7 @@ class Bench:
             first = interpreter.create_venv(self.fresh("venv"))
             Installer(first, client).install(resolution)
             self.uv(*sync, "-p", python_of(interpreter.create_venv(self.fresh("venv"))), cache=uv_cache)
+            bare = BareLoop(first.scheme.purelib)
             rounds = [self._places(interpreter, client, uv_cache) for _ in range(self.rounds)]
             # Nothing is deleted between what is timed: ext4 is slow to make files where many were
             # removed within the last seconds.
@@ -169,6 +196,7 @@ class Bench:
                     case,
                     lambda python=theirs: self.uv(*sync, "--offline", "-p", python, cache=uv_cache),
                     lambda to=installer: timed(lambda: to.install(resolution))[0],
+                    lambda: bare.install(self.fresh("floor")),
                 )
             for theirs, installer in rounds:
                 self.pair(
@@ -185,6 +213,7 @@ class Bench:
                     case,
                     lambda python=theirs: self.uv(*remove, "-p", python, cache=uv_cache),
                     lambda to=installer: timed(lambda: to.uninstall(names))[0],
+                    bare.uninstall,
                 )
 
     def _places(self, interpreter: Interpreter, client: Client, uv_cache: Path) -> tuple[Path, Installer]:
@@ -193,6 +222,40 @@ class Bench:
         # Otherwise uv would be charged for asking each new interpreter what it is.
         self.uv("pip", "list", "-q", "-p", theirs, cache=uv_cache)
         return theirs, Installer(interpreter.create_venv(self.fresh("venv")), client)
+
+
+class BareLoop:
+    """What an installation cannot do without: its folders made, its files linked, one after the other."""
+
+    def __init__(self, installed: Path) -> None:
+        """Take an environment's packages as what is to be laid out."""
+        self._folders: list[str] = []
+        self._files: list[tuple[str, str]] = []
+        for folder, _, names in os.walk(installed):
+            path = os.path.relpath(folder, installed)
+            self._folders.append("" if path == "." else f"/{path}")
+            self._files += [(f"{folder}/{name}", f"{self._folders[-1]}/{name}") for name in names]
+        self._made: list[Path] = []
+
+    def install(self, place: Path) -> float:
+        begun = time.perf_counter()
+        for folder in self._folders:
+            os.mkdir(f"{place}{folder}")
+        for source, path in self._files:
+            os.link(source, f"{place}{path}")
+        seconds = time.perf_counter() - begun
+        self._made.append(place)
+        return seconds
+
+    def uninstall(self) -> float:
+        """Rename each top-level entry away, without a look at what is in it."""
+        place = self._made.pop(0)
+        names = os.listdir(place)
+        begun = time.perf_counter()
+        os.mkdir(f"{place}-old")
+        for name in names:
+            os.rename(f"{place}/{name}", f"{place}-old/{name}")
+        return time.perf_counter() - begun
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -247,11 +310,12 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--jobs", nargs="+", default=["import", "resolve", "far", "install"])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--folder", type=Path, default=HERE, help="where environments and caches are made")
     options = parser.parse_args()
     recorded, source = HERE / "recorded", upstream()
     near, away = RecordedIndex(recorded, source), RecordedIndex(recorded, source, delay=0.03)
     with (
-        tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=HERE) as folder,
+        tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=options.folder) as folder,
         near as index,
         away as far,
     ):
@@ -272,14 +336,14 @@ def main() -> None:
 
 
 def show(rows: list[Row]) -> None:
-    print(f"{'job':<28} {'case':<12} {'uv ms':>9} {'ours ms':>9} {'ratio':>7} {'target':>7}")
+    print(f"{'job':<28} {'case':<12} {'uv ms':>9} {'ours ms':>9} {'ratio':>7} {'target':>7} {'floor':>7}")
     for row in rows:
         theirs, ours = (statistics.median(times) * 1000 for times in (row.theirs, row.ours))
-        target = TARGETS.get((row.job, row.case))
-        verdict = "" if target is None else "ok" if row.ratio <= target else "MISSED"
+        target, floor = TARGETS.get((row.job, row.case)), row.floor_ratio
         print(
             f"{row.job:<28} {row.case:<12} {theirs:9.2f} {ours:9.2f} {row.ratio:7.3f}"
-            f" {target if target is not None else '':>7} {verdict}"
+            f" {target if target is not None else '':>7} {'' if floor is None else f'{floor:.3f}':>7}"
+            f" {row.verdict(target)}"
         )
 
 
