@@ -258,7 +258,7 @@ class BareLoop:
         return seconds
 
     def uninstall(self) -> float:
-        """Look once into each folder, as nothing that is not ours may go, and rename each top-level entry away."""
+        """Look once into each folder, since strays must stay, and rename each top-level entry away."""
         place = self._made.pop(0)
         begun = time.perf_counter()
         for folder in self._folders:
