@@ -7,20 +7,30 @@ as PEP 691 JSON with core metadata announced (PEP 714), an ETag and ``max-age``.
 from __future__ import annotations
 
 import asyncio
+import collections
 import gzip
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
-import urllib.error
+import threading
 import urllib.parse
 import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import urllib3
+
 JSON = "application/vnd.pypi.simple.v1+json"
+_THREADS = 32
+"""So many files are fetched from upstream at once."""
+_UPSTREAM = urllib3.PoolManager(
+    maxsize=_THREADS, timeout=120, retries=urllib3.Retry(5, backoff_factor=0.3, status_forcelist=(502, 503))
+)
 
 
 class Recording:
@@ -42,7 +52,7 @@ class Recording:
                 body = _fetch(f"{self._upstream}/{name}/", JSON)
                 if body is None:
                     return None
-                path.write_bytes(body)
+                _write(path, body)
             self._pages[name] = gzip.compress(_localise(json.loads(path.read_bytes()), base), 1)
         return self._pages[name]
 
@@ -56,12 +66,19 @@ class Recording:
                     body = _metadata_in(self.file(quoted.removesuffix(".metadata")))
                 if body is None:
                     return None
-                path.write_bytes(body)
+                _write(path, body)
             body = path.read_bytes()
             if len(body) > 1 << 20:
                 return body
             self._files[quoted] = body
         return self._files[quoted]
+
+
+def _write(path: Path, body: bytes) -> None:
+    """Write a file that is never seen half: others read the recording meanwhile."""
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    part.write_bytes(body)
+    part.replace(path)
 
 
 def _metadata_in(wheel: bytes | None) -> bytes | None:
@@ -83,15 +100,13 @@ def _localise(page: dict[str, Any], base: str) -> bytes:
 
 
 def _fetch(url: str, accept: str) -> bytes | None:
-    request = urllib.request.Request(url, headers={"Accept": accept})  # the index that the user configured
-    try:
-        with urllib.request.urlopen(request, timeout=120) as answer:  # see above
-            body: bytes = answer.read()
-            return body
-    except urllib.error.HTTPError as error:
-        if error.code in (403, 404, 410):
-            return None
-        raise
+    """Return what upstream answers; None where it has nothing. Connections are kept open."""
+    answer = _UPSTREAM.request("GET", url, headers={"Accept": accept})
+    if answer.status in (403, 404, 410):
+        return None
+    if answer.status >= 400:
+        raise OSError(f"{url}: {answer.status}")
+    return answer.data
 
 
 class Server:
@@ -101,8 +116,10 @@ class Server:
         self._recording = recording
         self._delay = delay
         self._base = ""
+        self._counts: collections.Counter[str] = collections.Counter()
 
     async def run(self) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
         port = server.sockets[0].getsockname()[1]
         self._base = f"http://127.0.0.1:{port}"
@@ -125,11 +142,15 @@ class Server:
             writer.close()
 
     def _answer(self, path: str, head: bytes) -> bytes:
+        if path == "/counts":
+            return _plain(json.dumps(self._counts).encode())
         if path.startswith("/simple/"):
+            self._counts["pages"] += 1
             body = self._recording.page(path.split("/")[2], self._base)
             headers = f"Content-Type: {JSON}\r\nContent-Encoding: gzip\r\nCache-Control: max-age=600\r\n"
         else:
             _, _, quoted, name = path.split("/", 3)
+            self._counts["metadata" if name.endswith(".metadata") else "files"] += 1
             quoted += ".metadata" if name.endswith(".metadata") else ""
             body = self._recording.file(quoted)
             headers = (
@@ -142,6 +163,20 @@ class Server:
             return f"HTTP/1.1 304 Not Modified\r\nETag: {etag}\r\n{headers}\r\n".encode()
         status = f"HTTP/1.1 200 OK\r\nETag: {etag}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
         return status.encode() + (b"" if head.startswith(b"head") else body)
+
+
+def _plain(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def requests_served(index: str) -> collections.Counter[str]:
+    """Return how many requests a recorded index has answered so far, by kind.
+
+    Args:
+        index: The URL that `RecordedIndex` gave.
+    """
+    with urllib.request.urlopen(urllib.parse.urljoin(index, "/counts"), timeout=30) as answer:  # loopback
+        return collections.Counter(json.load(answer))
 
 
 class RecordedIndex:
