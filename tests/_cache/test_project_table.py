@@ -19,7 +19,7 @@ from puffin_api._cache.project_table import (
 )
 from puffin_api._model.version_key import version_key
 
-POLICY = [600.0, False, '"tag"', ""]
+POLICY = ["600.0", "", '"tag"', ""]
 
 
 def packed(version, filename=None, **more):
@@ -111,28 +111,51 @@ def test_text_that_looks_like_the_border_between_rows():
     assert table.releases.files(1)[0].requires_python == "\u2028\n]],[["
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.builds(lambda a, b: f"{a}.{b}", st.integers(0, 30), st.integers(0, 30)),
-            st.text(max_size=8),
-            st.none() | st.text(max_size=8),
-        )
-    )
+SOME_TEXT = st.text(max_size=8) | st.text("ab\x1f\n[]+-|", max_size=8)
+FILES = st.tuples(
+    st.builds("{}.{}".format, st.integers(0, 30), st.integers(0, 30)),
+    st.builds("{}foo".format, SOME_TEXT),
+    SOME_TEXT,
+    st.none() | st.integers(0, 10**12) | st.booleans(),
+    st.none() | st.just("2024-01-01T00:00:00Z"),
+    SOME_TEXT,
+    st.none() | SOME_TEXT,
+    st.none() | st.booleans() | st.just("sha256:ab"),
 )
-def test_what_is_encoded_is_what_is_decoded(files):
-    table = decode_page_table(
-        encode(*[packed(v, f"foo-{v}.whl", requires_python=r, yanked=y) for v, r, y in files])
-    )
-    found = sorted(
-        (row.filename, row.requires_python, row.yanked or "")
-        for n in range(len(table.releases))
-        for row in table.releases.files(n)
+
+
+def shown(row):
+    return (
+        row.version,
+        row.filename,
+        row.url.removesuffix(row.filename),
+        row.size,
+        row.upload_time and "2024-01-01T00:00:00Z",
+        row.requires_python,
+        row.yanked,
+        row.metadata,
     )
 
-    assert found == sorted((f"foo-{v}.whl", r, y or "") for v, r, y in files)
+
+@given(st.lists(FILES))
+def test_what_is_encoded_is_what_is_decoded(files):
+    table = decode_page_table(
+        encode(*[(v, (name, f"u/{url}/", "", *more)) for v, name, url, *more in files], skipped={"\n": "\n"})
+    )
+    found = [shown(row) for n in range(len(table.releases)) for row in table.releases.files(n)]
+
+    expected = [(v, name, f"u/{url}/", *more) for v, name, url, *more in files]
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
     versions = [Version(v) for v in table.releases.versions]
     assert versions == sorted(set(versions))
+    assert dict(table.releases.skipped) == {"\n": "\n"}
+
+
+def test_a_line_end_from_a_server_shifts_nothing():
+    table = decode_page_table(encode(packed("1.0"), status="odd\nstatus", policy=["1.0", "", "a\nb", ""]))
+
+    assert (table.status, table.policy[1]) == ("odd status", ["1.0", "", "a b", ""])
+    assert table.releases.versions == ["1.0"]
 
 
 @pytest.fixture
@@ -148,9 +171,16 @@ def test_rows_are_read_one_at_a_time_and_no_file_stays_open(stored):
     os.rename(stored, f"{stored}.moved")
 
     with pytest.raises(TableDamaged):
-        table.files(399)
+        table.files(0)
     os.rename(f"{stored}.moved", stored)
-    assert table.files(399)[0].version == "1.399"
+    assert table.files(0)[0].version == "1.0"
+
+
+def test_the_newest_rows_come_along_with_a_header_of_any_length(stored):
+    table = read_page_table(stored)
+    stored.unlink()
+
+    assert [table.files(n)[0].version for n in (399, 398)] == ["1.399", "1.398"]
 
 
 def test_a_small_table_needs_its_file_no_more(tmp_path):

@@ -3,12 +3,16 @@
 The format::
 
     magic and version (8) | stored at (f64) | CRC of that (4) | length of the header (4) | its CRC (4)
-    header   length of the JSON (u32), JSON, row offsets (u32 each, one more than rows), row CRCs (u32 each)
-    rows     one JSON text for each version, oldest first
+    header   length of the text (u32), text, row offsets (u32 each, one more than rows), row CRCs (u32 each)
+    rows     one text for each version (see `page_rows`), newest first
 
-Only the header is read at first, and no file stays open: rows are read one at a time, and each has a
-checksum of its own. The first 20 bytes may be rewritten in place when a server says that nothing has
-changed; all else changes by replacing the file.
+    text     one line for each: name, index, address, status, mask of pre-releases (hex), versions, keys,
+             skipped files (JSON), and the lines of the HTTP cache
+
+The first few kilobytes are read at once: mostly these are the header and the rows of the newest versions,
+which are what is looked at. No file stays open; further rows are read one at a time, and each has a checksum
+of its own. The first 20 bytes may be rewritten in place when a server says that nothing has changed; all
+else changes by replacing the file.
 
 Metadata of single files is in a table of its own (`metadata_table`), which grows while a page stays.
 Nothing in here is trusted: whatever does not fit is a miss.
@@ -22,39 +26,37 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import accumulate
-from typing import Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 from puffin_api._cache.metadata_table import MetadataTable, read_bytes
+from puffin_api._cache.page_rows import PackedRows, encode_rows
 from puffin_api._fs import write_atomic
-from puffin_api._model.file import FileRow
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import sort_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
     from puffin_api._cache.layout import CacheLayout
-
-    PackedRow = tuple[str, str, str, int | None, str | None, str, str | None, str | bool | None]
-    """File name, address (without the name where it ends in it), hashes, size, upload time,
-    requires-python, yanked, metadata; as in `FileRow`, but fit for JSON."""
+    from puffin_api._cache.page_rows import PackedRow
+    from puffin_api._model.file import FileRow
 
 T = TypeVar("T")
 
-_MAGIC = b"PUFPAGE\x02"
+_MAGIC = b"PUFPAGE\x03"
 _FIXED = struct.Struct("<8sdIII")
 _STAMP = struct.Struct("<d")
-_FIRST_READ = 16384
-"""Enough for the header of a project with a few hundred versions."""
+_FIRST_READ = 8192
+"""Enough for the header of a project with a few hundred versions, or for all of a small one."""
+_MORE_ROWS = 4096
+"""What is read beyond a header that is longer."""
 _LONGEST_NAME = 100
 _BINARY: int = getattr(os, "O_BINARY", 0)
-# Without the checks and the detection of the encoding that `json.loads` does before.
-_VALUE = json.JSONDecoder().raw_decode
 _TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -67,8 +69,7 @@ class PageTable:
 
     __slots__ = (
         "_blob",
-        "_checksums",
-        "_offsets",
+        "_numbers",
         "_path",
         "_start",
         "mend",
@@ -90,8 +91,8 @@ class PageTable:
             raise ValueError("no page table")
         is_sound = zlib.crc32(data[8:16]) == stamp_crc
         cut = 4 + int.from_bytes(header[:4], "little")
-        fields, _ = _VALUE(header[4:cut].decode("utf-8", "surrogatepass"))
-        name, index, url, status, policy, versions, keys, mask, skipped = fields
+        lines = header[4:cut].decode("utf-8", "surrogatepass").split("\n")
+        name, index, url, status, mask, versions, keys, skipped, *policy = lines
         self.url: str = url
         """Where the page came from at last."""
         self.status: str = status
@@ -102,12 +103,12 @@ class PageTable:
             numbers.byteswap()
         if len(numbers) != 2 * count + 1:
             raise ValueError("no page table")
-        self._offsets, self._checksums = numbers[: count + 1], numbers[count + 1 :]
+        self._numbers = numbers
         self._start = _FIXED.size + length
         self._path = path
-        # The rows of a small project came along with the header; large ones are not worth the memory.
-        self._blob = data[self._start :] if len(data) == self._start + self._offsets[count] else None
-        self.policy: tuple[float, list[object]] = (self_stored if is_sound else 0.0, policy)
+        self._blob = data[self._start :]
+        """The rows that came along with the header: all, or those of the newest versions."""
+        self.policy: tuple[float, Sequence[str]] = (self_stored if is_sound else 0.0, policy)
         """When it was stored, and what else the HTTP cache wants to know."""
         self.mend: Callable[[str], Sequence[FileRow]] | None = None
         """Gives the rows for a version key where they cannot be read here any more."""
@@ -136,62 +137,30 @@ class PageTable:
             return self.mend(self.releases.keys[position])
 
     def _files(self, position: int) -> Sequence[FileRow]:
-        releases = self.releases
-        first, last = self._offsets[position], self._offsets[position + 1]
-        data = self._read(first, last - first)
-        if zlib.crc32(data) != self._checksums[position]:
+        releases, numbers = self.releases, self._numbers
+        count = len(releases)
+        slot = count - 1 - position
+        first, last = numbers[slot], numbers[slot + 1]
+        data = self._blob[first:last] if last <= len(self._blob) else self._read(first, last - first)
+        if zlib.crc32(data) != numbers[count + 1 + slot]:
             raise TableDamaged(releases.name)
-        version = releases.versions[position]
         try:
-            packed = _VALUE(data.decode("utf-8", "surrogatepass"))[0]
-            return PackedRows(packed, releases.name, version, releases.index)
+            return PackedRows.of_bytes(data, releases.name, releases.versions[position], releases.index)
         except (ValueError, TypeError, AttributeError) as error:
             raise TableDamaged(releases.name) from error
 
     def _read(self, first: int, length: int) -> bytes:
-        if self._blob is not None:
-            return self._blob[first : first + length]
-        assert self._path is not None, "a table in memory has its rows in memory"
+        if self._path is None:
+            return b""  # a table in memory that was cut short
         try:
-            with open(self._path, "rb", buffering=0) as file:
-                file.seek(self._start + first)
-                return file.read(length)
+            descriptor = os.open(self._path, os.O_RDONLY | _BINARY)
+            try:
+                os.lseek(descriptor, self._start + first, os.SEEK_SET)
+                return os.read(descriptor, length)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise TableDamaged(self.releases.name) from error
-
-
-class PackedRows(Sequence[FileRow]):
-    """The files of one version, each made when it is looked at; most are not for the target."""
-
-    __slots__ = ("_index", "_made", "_packed", "_project", "_version", "filenames")
-
-    def __init__(self, packed: list[PackedRow], project: str, version: str, index: str) -> None:
-        self._packed = packed
-        self._project = project
-        self._version = version
-        self._index = index
-        self._made: dict[int, FileRow] = {}
-        self.filenames = [row[0] for row in packed]
-
-    @overload
-    def __getitem__(self, item: int) -> FileRow: ...
-    @overload
-    def __getitem__(self, item: slice) -> list[FileRow]: ...
-
-    def __getitem__(self, item: int | slice) -> FileRow | list[FileRow]:
-        if isinstance(item, slice):
-            return [self[position] for position in range(*item.indices(len(self)))]
-        position = range(len(self._packed))[item]
-        row = self._made.get(position)
-        if row is None:
-            packed, version = self._packed[position], self._version
-            row = unpack_row(packed, project=self._project, version=version, index=self._index)
-            # Of two threads that make it at once, both go on with the same one.
-            row = self._made.setdefault(position, row)
-        return row
-
-    def __len__(self) -> int:
-        return len(self._packed)
 
 
 class LazySkipped(Mapping[str, str]):
@@ -224,7 +193,7 @@ def encode_page_table(  # one parameter for each column
     files: Iterable[tuple[str, PackedRow]],
     *,
     stored_at: float,
-    policy: list[object],
+    policy: Sequence[str],
     index: str = "",
     url: str = "",
     status: str = "active",
@@ -236,7 +205,7 @@ def encode_page_table(  # one parameter for each column
         name: The project, normalised.
         files: Version as written and packed row of each file; those of no valid version are skipped.
         stored_at: When the page was stored.
-        policy: JSON-able data for the HTTP cache.
+        policy: Lines for the HTTP cache.
         index: URL of the index.
         url: Where the page came from at last.
         status: The project's status.
@@ -263,14 +232,14 @@ def encode_grouped(  # one parameter for each column
     packed: Sequence[Sequence[PackedRow]],
     *,
     stored_at: float,
-    policy: list[object],
+    policy: Sequence[str],
     index: str,
     url: str,
     status: str,
     skipped: Mapping[str, str],
 ) -> bytes:
     """Return the table of files that are grouped already; ``packed`` has the rows of each version."""
-    rows = _rows_as_text(packed)
+    rows = [encode_rows(files) for files in reversed(packed)]
     numbers = array("I", [0])
     numbers.extend(accumulate(len(row) for row in rows))
     numbers.extend([zlib.crc32(row) for row in rows])
@@ -278,8 +247,9 @@ def encode_grouped(  # one parameter for each column
         numbers.byteswap()
     more = _TEXT(dict(skipped)) if skipped else ""
     versions, keys = "|".join(grouped.versions), "|".join(grouped.keys)
-    fields = [name, index, url, status, policy, versions, keys, f"{grouped.prereleases:x}", more]
-    text = _TEXT(fields).encode("utf-8", "surrogatepass")
+    lines = [name, index, url, status, f"{grouped.prereleases:x}", versions, keys, more, *policy]
+    # Servers send no line ends in these; if one does all the same, it must not shift what follows.
+    text = "\n".join([line.replace("\n", " ") for line in lines]).encode("utf-8", "surrogatepass")
     header = b"".join((len(text).to_bytes(4, "little"), text, numbers.tobytes()))
     stamp = _STAMP.pack(stored_at)
     fixed = _FIXED.pack(_MAGIC, stored_at, zlib.crc32(stamp), len(header), zlib.crc32(header))
@@ -328,17 +298,6 @@ def _group_for(text: str, groups: dict[str, list[T]], known: dict[str, tuple[str
     return groups.setdefault(key, [])
 
 
-def _rows_as_text(groups: Sequence[Sequence[PackedRow]]) -> list[bytes]:
-    """One JSON text for each group. Encoding all at once and cutting is three times as fast."""
-    if not groups:
-        return []
-    # [[[..],[..]],[[..]]] without the outer three brackets, cut where one group ends and the next begins.
-    pieces = _TEXT(groups)[3:-3].split("]],[[")
-    if len(pieces) != len(groups):  # some text holds these brackets
-        return [_TEXT(group).encode("utf-8", "surrogatepass") for group in groups]
-    return [f"[[{piece}]]".encode("utf-8", "surrogatepass") for piece in pieces]
-
-
 def decode_page_table(data: bytes) -> PageTable | None:
     """Return the table that these bytes hold, None where they hold none."""
     try:
@@ -359,7 +318,7 @@ def read_page_table(path: Path | str) -> PageTable | None:
             missing = _FIXED.size + _FIXED.unpack_from(data)[3] - len(data)
             # The size on disk is asked first: a damaged length must not make us allocate it.
             if 0 < missing <= os.fstat(descriptor).st_size - len(data):
-                data += os.read(descriptor, missing)
+                data += os.read(descriptor, missing + _MORE_ROWS)
         return PageTable(data, path)
     except (OSError, ValueError, TypeError, struct.error):
         return None
@@ -377,24 +336,6 @@ def renew_page_table(path: Path | str, stored_at: float) -> None:
             file.write(stamp + zlib.crc32(stamp).to_bytes(4, "little"))
     except OSError:
         pass  # read-only, or gone: it is a cache
-
-
-def unpack_row(row: PackedRow, *, project: str, version: str, index: str = "") -> FileRow:
-    """Return the row of a packed file."""
-    filename, url, hashes, size, upload_time, requires_python, yanked, metadata = row
-    return FileRow(
-        project=project,
-        version=version,
-        filename=filename,
-        url=url + filename if url.endswith("/") else url,
-        hashes=tuple(hashes.split(" ")) if hashes else (),
-        size=size,
-        upload_time=upload_time,
-        requires_python=requires_python,
-        yanked=yanked,
-        metadata=metadata,
-        index=index,
-    )
 
 
 class ProjectTables:

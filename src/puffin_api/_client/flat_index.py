@@ -205,6 +205,6 @@ def _may_be_of(project: str, filename: str) -> bool:
 
 
 def _row(link: Link, project: str, version: str) -> FileRow:
-    from puffin_api._cache.project_table import unpack_row
+    from puffin_api._cache.page_rows import unpack_row
 
     return unpack_row(link.pack(), project=project, version=version)

@@ -6,11 +6,12 @@ from email.utils import parsedate_to_datetime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 UNSAID = 600.0
 """Seconds that an answer is fresh where the server says nothing of freshness at all."""
 _FOREVER = 1e18
+_SAID = "said"
 
 
 class Policy:
@@ -81,20 +82,24 @@ class Policy:
             policy.lifetime, policy.is_said = self.lifetime, True
         return policy
 
-    def to_row(self) -> list[object]:
-        """Return it as JSON-able data, but for the time, which changes by itself."""
-        return [self.lifetime, self.is_said, self.etag, self.last_modified]
+    def to_row(self) -> list[str]:
+        """Return it as texts, but for the time, which changes by itself."""
+        return [repr(self.lifetime), _SAID if self.is_said else "", self.etag, self.last_modified]
 
     @classmethod
-    def from_row(cls, row: tuple[float, bool, str, str] | list[object], stored_at: float) -> Policy:
-        """Make it of what `to_row` gave."""
+    def from_row(cls, row: Sequence[str], stored_at: float) -> Policy:
+        """Make it of what `to_row` gave.
+
+        Raises:
+            ValueError: It is something else.
+        """
         lifetime, is_said, etag, last_modified = row
         return cls(
             stored_at=stored_at,
-            lifetime=lifetime,  # type: ignore[arg-type]  # the row is ours and checksummed
-            is_said=is_said,  # type: ignore[arg-type]  # likewise
-            etag=etag,  # type: ignore[arg-type]  # likewise
-            last_modified=last_modified,  # type: ignore[arg-type]  # likewise
+            lifetime=float(lifetime),
+            is_said=is_said == _SAID,
+            etag=etag,
+            last_modified=last_modified,
         )
 
 

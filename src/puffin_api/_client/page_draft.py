@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 
-from puffin_api._cache.project_table import GroupedFiles, PackedRows, encode_grouped
+from puffin_api._cache.page_rows import PackedRows
+from puffin_api._cache.project_table import GroupedFiles, encode_grouped
 from puffin_api._client import simple_html, simple_json
 from puffin_api._client.page_files import UNFIT, why
 from puffin_api._concurrency import Lock
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from puffin_api._cache.project_table import PackedRow, PageTable
+    from puffin_api._cache.page_rows import PackedRow
+    from puffin_api._cache.project_table import PageTable
     from puffin_api._client.http_cache import Policy
     from puffin_api._model.file import FileRow
 
@@ -131,7 +133,8 @@ class PageDraft:
             return self._table.files(position)
         version = grouped.versions[position]
         name, index = self.releases.name, self.releases.index
-        return PackedRows(self._packed(grouped.files[position]), name, version, index)
+        packed = self._packed(grouped.files[position])
+        return PackedRows([row[0] for row in packed], packed, name, version, index)
 
     def settle(self, policy: Policy, write: Callable[[bytes], PageTable | None]) -> None:
         """Encode the table and have it written; from then on files are read from there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from puffin_api._cache.project_table import unpack_row
+from puffin_api._cache.page_rows import unpack_row
 from puffin_api._model.filename import parse_sdist_name
 from puffin_api._model.names import is_name, normalize
 
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._cache.page_rows import PackedRow
     from puffin_api._model.file import FileRow
 
 # Best first: the digest that is worth checking where there are several.

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._cache.page_rows import PackedRow
     from puffin_api._client.simple_json import Packed
     from puffin_api._model.file import FileRow
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from puffin_api._cache.project_table import PackedRow
+    from puffin_api._cache.page_rows import PackedRow
     from puffin_api._model.file import FileRow
 
     RawFile = Mapping[str, object] | tuple[str, bytes]
