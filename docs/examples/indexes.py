@@ -23,6 +23,19 @@ def best_of_both(cache: Cache, first: str, second: str) -> Client:
 # [end:strategy]
 
 
+# [start:pin]
+def pinned_client(cache: Cache, main: str, special: str) -> Client:
+    """Take torch from a special index, and everything else from the main one."""
+    return Client(
+        indexes=[main, Index(special, name="special", explicit=True)],
+        index_pins={"torch": "special"},
+        cache=cache,
+    )
+
+
+# [end:pin]
+
+
 # [start:folder]
 def from_folder(cache: Cache, wheels: Path) -> Client:
     """Use nothing but the wheels in a folder: no index is asked, no network used."""

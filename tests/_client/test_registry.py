@@ -220,6 +220,40 @@ def test_the_first_index_that_knows_a_name_is_the_only_one(serve, make_registry)
     assert public.count("/a/") == 0
 
 
+def test_the_indexes_that_were_not_asked_are_told(serve, make_registry, tmp_path):
+    one, two = serve({"b": ["1.0"]}), serve({"a": ["1.0"], "b": ["1.0"]})
+    indexes = one, Index(two.url, name="two"), Index("https://nowhere.invalid/", name="three")
+    secret = Index("https://secret.invalid/", name="secret", explicit=True)
+    (tmp_path / "b-2.0.tar.gz").touch()
+
+    registry = make_registry(*indexes, secret)
+    assert look_up(registry, "b").unasked == ["two", "three"]
+    assert look_up(registry, "a").unasked == ["three"]
+    assert look_up(make_registry(*indexes, find_links=[tmp_path]), "b").unasked == ["two", "three"]
+    assert look_up(make_registry(*indexes, pins={"a": 1}), "a").unasked == ()
+    both = make_registry(*indexes[:2], strategy=IndexStrategy.BEST_MATCH)
+    assert look_up(both, "b").unasked == ()
+
+
+def test_a_pinned_project_comes_from_nowhere_else(serve, make_registry, tmp_path):
+    one, two = serve({"b": ["1.0"]}), serve({"a": ["1.0"]})
+    (tmp_path / "b-2.0.tar.gz").touch()
+    registry = make_registry(one, Index(two.url, name="two"), find_links=[tmp_path], pins={"b": 1})
+    with pytest.raises(PackageNotFound, match="at two, to which it is pinned") as caught:
+        look_up(registry, "b")
+
+    assert caught.value.indexes == ["two"]
+    assert one.count() == 0
+
+
+def test_an_empty_page_is_an_answer(serve, make_registry):
+    one, two = serve(), serve({"a": ["1.0"]})
+    one.page("/simple/a/", '{"files": []}', Content_Type="application/json")
+    releases = look_up(make_registry(one, two), "a")
+
+    assert (len(releases), releases.unasked, two.count()) == (0, [two.url], 0)
+
+
 def test_not_here_is_remembered_of_all_but_the_last_index(serve, make_registry):
     private, public = serve(), serve({"b": ["1.0"]})
     versions(make_registry(private, public), "b")
@@ -260,12 +294,13 @@ def test_first_match_takes_a_version_from_the_first_that_has_it(serve, make_regi
     assert releases.versions == ["1.0", "2.0", "3.0rc1"]
     assert [row.index for row in releases.files(1)] == [one.url]
     assert releases.prereleases == 0b1000
+    assert releases.tiers == (0b0110, 0b1000)
 
 
 def test_an_explicit_index_is_asked_for_pinned_projects_only(serve, make_registry):
     special, public = serve({"a": ["1.0"], "b": ["1.0"]}), serve({"a": ["9.0"], "b": ["9.0"]})
     index = Index(special.url, name="special", explicit=True)
-    registry = make_registry(index, public, pins={"a": "special"})
+    registry = make_registry(index, public, pins={"a": 0})
 
     assert versions(registry, "a") == ["1.0"]
     assert versions(registry, "b") == ["9.0"]

@@ -8,6 +8,7 @@ import random
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import ClientParts
 from puffin_api._client.auth import Credentials
+from puffin_api._client.index_pins import pin_indexes
 from puffin_api._client.registry import Registry
 from puffin_api._client.retry import Retries
 from puffin_api._client.transport import Urllib3Transport
@@ -60,9 +61,15 @@ class Client:
         timeouts: How long to wait.
         offline: Use what is cached, however old, and local files.
         index_strategy: Which index answers where several know a project.
+        index_pins: For some projects, the one index that they come from, whoever depends on them: its
+            name, its URL, or the index itself, which then need not be among the others. Neither
+            another index nor find-links are asked for them.
         refresh: What to revalidate once, however fresh.
         concurrency: Exchanges at once.
         user_agent: How to introduce ourselves.
+
+    Raises:
+        ValueError: A pin leads to none of the indexes.
     """
 
     def __init__(
@@ -79,12 +86,14 @@ class Client:
         timeouts: Timeouts | None = None,
         offline: bool = False,
         index_strategy: IndexStrategy = IndexStrategy.FIRST_INDEX,
+        index_pins: Mapping[str, str | Index] | None = None,
         refresh: Refresh | None = None,
         concurrency: int = 50,
         user_agent: str | None = None,
     ) -> None:
         given = (Index.pypi(),) if indexes is None else tuple(indexes)
-        self._indexes = tuple(Index(item) if isinstance(item, str) else item for item in given)
+        listed = [Index(item) if isinstance(item, str) else item for item in given]
+        self._indexes, self._pins = pin_indexes(listed, index_pins or {})
         self._cache = cache
         self._owns_cache = cache is None
         self._find_links = tuple(str(place) for place in find_links)
@@ -204,6 +213,7 @@ class Client:
             refresh=self._refresh,
             offline=self._offline,
             strategy=self._strategy,
+            pins=self._pins,
             retries=self._retries,
         )
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import ChainMap
 
 from puffin_api._cache.project_table import ProjectTables
 from puffin_api._client.fetch import Fetcher
 from puffin_api._client.flat_index import FlatIndex
 from puffin_api._client.hosts import Hosts
+from puffin_api._client.joined_releases import JoinedReleases
 from puffin_api._client.remote_wheel import RemoteWheels
 from puffin_api._client.retry import Retries
 from puffin_api._client.simple_index import Page, SimpleIndex
+from puffin_api._client.source_index import Given, SourceIndex
 from puffin_api._concurrency import SILENT, Lock, OnceMap
 from puffin_api._model.file import DistFile
 from puffin_api._model.metadata import dist_metadata, parse_metadata
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Index, IndexStrategy, Refresh
 from puffin_api._model.project import Project
-from puffin_api._model.releases import Releases, releases_of
 from puffin_api.errors import (
     Cancelled,
     MetadataInvalid,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from puffin_api._concurrency import Pump
     from puffin_api._model.file import FileRow
     from puffin_api._model.metadata import CoreMetadata, DistMetadata
+    from puffin_api._model.releases import Releases
     from puffin_api.protocols import PackageSource, Transport
 
     Result = DistMetadata | PackageError
@@ -88,7 +89,7 @@ class Registry:
         refresh: Refresh | None = None,
         offline: bool = False,
         strategy: IndexStrategy = IndexStrategy.FIRST_INDEX,
-        pins: Mapping[str, str] | None = None,
+        pins: Mapping[str, int] | None = None,
         retries: Retries | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -105,7 +106,7 @@ class Registry:
             refresh: What to revalidate once, however fresh.
             offline: Use what is cached, however old, and local files.
             strategy: Which index answers where several know a project.
-            pins: Name or URL of the index for some projects (names normalised).
+            pins: Position of the one index that is asked, for some projects (names normalised).
             retries: How often to try what breaks off.
             clock: The time, in seconds since the epoch.
         """
@@ -116,7 +117,7 @@ class Registry:
         self._pins = pins or {}
         self._tables = None if layout is None else ProjectTables(layout, layers=layers, read_only=read_only)
         retries = retries or Retries()
-        self._indexes: list[SimpleIndex | _SourceIndex] = []
+        self._indexes: list[SimpleIndex | SourceIndex] = []
         for number, index in enumerate(indexes):
             if isinstance(index, Index):
                 self._indexes.append(
@@ -130,7 +131,7 @@ class Registry:
                     )
                 )
             else:
-                self._indexes.append(_SourceIndex(index, number, clock))
+                self._indexes.append(SourceIndex(index, number, clock))
         self.flat = FlatIndex(
             find_links,
             transport=transport,
@@ -140,7 +141,7 @@ class Registry:
             clock=clock,
             offline=offline,
         )
-        self._sources = {i.url: i.source for i in self._indexes if isinstance(i, _SourceIndex)}
+        self._sources = {i.url: i.source for i in self._indexes if isinstance(i, SourceIndex)}
         self._kinds = {i.url: i.kind for i in self._indexes if isinstance(i, SimpleIndex)}
         self.fetcher = Fetcher(transport, retries=retries, offline=offline, source_of=self._sources.get)
         self._wheels = RemoteWheels(
@@ -227,18 +228,20 @@ class Registry:
 
     def _look_up(self, name: str, stamp: tuple[int, ...], *, online: bool, pump: Pump) -> Entry | None:
         """Ask one index after the other as the strategy says; None where that takes the network."""
-        if not online and not self.flat.is_ready:
+        uses_flat = name not in self._pins
+        if not online and uses_flat and not self.flat.is_ready:
             return None
         before = self._entries.get(name)
         pages: dict[str, Page] = {}
-        found: list[tuple[Releases, str, float]] = []
+        found: list[tuple[Releases, str]] = []
+        unasked: Sequence[str] = ()
         fresh_until = _FOREVER
         missed: OfflineMiss | None = None
         indexes = self._indexes_for(name)
-        for index in indexes:
+        for position, index in enumerate(indexes, start=1):
             try:
                 answer = self._ask(
-                    index, name, before, online=online, pump=pump, is_last=index is indexes[-1]
+                    index, name, before, online=online, pump=pump, is_last=position == len(indexes)
                 )
             except OfflineMiss as error:
                 missed = error
@@ -252,15 +255,18 @@ class Registry:
                 until, status = self.clock() + _SOURCE_SECONDS, answer.status
             fresh_until = min(fresh_until, until)
             if answer.releases is not None:
-                found.append((answer.releases, status, until))
+                found.append((answer.releases, status))
                 if self._strategy is IndexStrategy.FIRST_INDEX:
+                    unasked = [other.name for other in indexes[position:]]
                     break
-        flat = self.flat.releases(name, pump=pump)
+        flat = self.flat.releases(name, pump=pump) if uses_flat else None
         if missed is not None and not found and flat is None:
             raise missed
-        parts = ([] if flat is None else [flat]) + [releases for releases, _, _ in found]
+        releases = self._joined(name, flat, [releases for releases, _ in found], before)
+        if releases is not None:
+            releases.unasked = unasked
         return Entry(
-            self._joined(name, parts, before),
+            releases,
             fresh_until=fresh_until,
             stamp=stamp,
             status=found[0][1] if found else "active",
@@ -269,16 +275,16 @@ class Registry:
 
     def _ask(
         self,
-        index: SimpleIndex | _SourceIndex,
+        index: SimpleIndex | SourceIndex,
         name: str,
         before: Entry | None,
         *,
         online: bool,
         pump: Pump,
         is_last: bool,
-    ) -> Page | _Given | None:
+    ) -> Page | Given | None:
         """Return what one index says, None where that takes the network and we stay away from it."""
-        if isinstance(index, _SourceIndex):
+        if isinstance(index, SourceIndex):
             return index.ask(name) if online else None
         key = (index.url, name)
         must_ask = self._refresh.covers(name) and key not in self._refreshed and not self.offline
@@ -297,26 +303,36 @@ class Registry:
         self._refreshed.add(key)
         return page
 
-    def _indexes_for(self, name: str) -> Sequence[SimpleIndex | _SourceIndex]:
-        pin = self._pins.get(name)
-        if pin is not None:
-            return [i for i in self._indexes if pin in (i.name, i.url, i.url.rstrip("/"))]
+    def _indexes_for(self, name: str) -> Sequence[SimpleIndex | SourceIndex]:
+        position = self._pins.get(name)
+        if position is not None:
+            return [self._indexes[position]]
         return [i for i in self._indexes if not i.explicit]
 
-    def _joined(self, name: str, parts: list[Releases], before: Entry | None) -> Releases | None:
-        if len(parts) < 2:
+    def _joined(
+        self, name: str, flat: Releases | None, parts: list[Releases], before: Entry | None
+    ) -> Releases | None:
+        if flat is None and len(parts) < 2:
             return parts[0] if parts else None
+        if not parts:
+            return flat
         old = before.releases if before is not None else None
-        if isinstance(old, _Joined) and [id(p) for p in old.parts] == [id(p) for p in parts]:
+        if isinstance(old, JoinedReleases) and old.is_of(parts, flat):
             return old  # nothing has changed: keep what was worked out for it
-        return _Joined(name, parts, is_first_enough=self._strategy is IndexStrategy.FIRST_MATCH)
+        is_first_enough = self._strategy is IndexStrategy.FIRST_MATCH
+        return JoinedReleases(name, parts, beside=flat, is_first_enough=is_first_enough)
 
     def _not_found(self, name: str) -> PackageNotFound:
-        asked = [index.name for index in self._indexes_for(name)] + list(self.flat.locations)
+        is_pinned = name in self._pins
+        asked = [index.name for index in self._indexes_for(name)]
+        asked += [] if is_pinned else self.flat.locations
         where = ", ".join(asked) if asked else "no index at all"
         return PackageNotFound(
-            f"There is no project called {name} at {where}",
-            hint="Check the spelling, or add the index that has it.",
+            f"There is no project called {name} at {where}"
+            + (", to which it is pinned" if is_pinned else ""),
+            hint="Check the spelling, or "
+            + ("pin it to" if is_pinned else "add")
+            + " the index that has it.",
             name=name,
             indexes=asked,
         )
@@ -392,70 +408,6 @@ class Registry:
         if table is None:
             table = self._metadata_tables.setdefault(key, self._tables.metadata(kind, file.project))
         return table
-
-
-class _SourceIndex:
-    """A custom source in the place of an index."""
-
-    def __init__(self, source: PackageSource, number: int, clock: Callable[[], float]) -> None:
-        self.source = source
-        self.url = f"package-source:{number}"
-        """Stands in ``FileRow.index``, so that its files find their way back."""
-        self.name = type(source).__name__
-        self.explicit = False
-
-    def ask(self, name: str) -> _Given:
-        """Ask the source; blocks for as long as it likes."""
-        project = self.source.project(name)
-        if project is None:
-            return _Given(None, "active")
-        rows = [file.row() for file in project.files]
-        for row in rows:
-            row.project, row.index = name, self.url
-        releases = releases_of(name, rows, index=self.url, skipped=project.skipped)
-        return _Given(releases, project.status)
-
-
-class _Given:
-    """What a custom source said of a project."""
-
-    __slots__ = ("releases", "status")
-
-    def __init__(self, releases: Releases | None, status: str) -> None:
-        self.releases = releases
-        self.status = status
-
-
-class _Joined(Releases):
-    """The releases of several places as one."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, name: str, parts: list[Releases], *, is_first_enough: bool) -> None:
-        self.parts = parts
-        where: dict[str, list[tuple[Releases, int]]] = {}
-        for part in parts:
-            for position, key in enumerate(part.keys):
-                where.setdefault(key, []).append((part, position))
-        keys = sorted(where)
-        mask = 0
-        for bit, key in enumerate(keys, start=1):
-            part, position = where[key][0]
-            mask |= (part.prereleases >> (position + 1) & 1) << bit
-
-        def files(position: int) -> Sequence[FileRow]:
-            places = where[keys[position]]
-            return [row for part, at in places[: 1 if is_first_enough else None] for row in part.files(at)]
-
-        super().__init__(
-            name=name,
-            versions=[where[key][0][0].versions[where[key][0][1]] for key in keys],
-            keys=keys,
-            prereleases=mask,
-            files=files,
-            skipped=ChainMap(*[part.skipped for part in parts]),  # type: ignore[arg-type]  # never written to
-            index=parts[-1].index,
-        )
 
 
 def _check_consistency(file: FileRow, core: CoreMetadata) -> None:

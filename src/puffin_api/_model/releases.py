@@ -17,8 +17,8 @@ class Releases:
     """The versions of one project, oldest first, and their files, read when asked for.
 
     Immutable, but for ``derived``, where the resolver keeps what it has worked out for good (masks
-    of specifiers, chosen files). Bits count from 1: bit ``i + 1`` stands for ``versions[i]``, and
-    bit 0 for "absent".
+    of specifiers, chosen files), and ``unasked``, which the registry sets before it hands them out.
+    Bits count from 1: bit ``i + 1`` stands for ``versions[i]``, and bit 0 for "absent".
     """
 
     __slots__ = (
@@ -31,6 +31,8 @@ class Releases:
         "name",
         "prereleases",
         "skipped",
+        "tiers",
+        "unasked",
         "versions",
     )
 
@@ -44,6 +46,7 @@ class Releases:
         files: Callable[[int], Sequence[FileRow]],
         skipped: Mapping[str, str] | None = None,
         index: str = "",
+        tiers: Sequence[int] = (),
     ) -> None:
         self.name: str = name
         """Normalised."""
@@ -58,6 +61,11 @@ class Releases:
         """Files that are no part of any version, with the reason."""
         self.index: str = index
         """URL of the index, without credentials."""
+        self.tiers: Sequence[int] = tiers
+        """Masks of versions, best first, where some are preferred however new others are: those of an
+        earlier index to those of a later one. Empty where only the version counts."""
+        self.unasked: Sequence[str] = ()
+        """Names of the indexes that were not asked, as an earlier one knows the project."""
         self.derived: dict[object, object] = {}
         self._files = files
         self._rows: dict[int, Sequence[FileRow]] = {}
