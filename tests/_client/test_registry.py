@@ -227,9 +227,9 @@ def test_the_indexes_that_were_not_asked_are_told(serve, make_registry, tmp_path
     (tmp_path / "b-2.0.tar.gz").touch()
 
     registry = make_registry(*indexes, secret)
-    assert look_up(registry, "b").unasked == ["two", "three"]
-    assert look_up(registry, "a").unasked == ["three"]
-    assert look_up(make_registry(*indexes, find_links=[tmp_path]), "b").unasked == ["two", "three"]
+    assert look_up(registry, "b").unasked == ("two", "three")
+    assert look_up(registry, "a").unasked == ("three",)
+    assert look_up(make_registry(*indexes, find_links=[tmp_path]), "b").unasked == ("two", "three")
     assert look_up(make_registry(*indexes, pins={"a": 1}), "a").unasked == ()
     both = make_registry(*indexes[:2], strategy=IndexStrategy.BEST_MATCH)
     assert look_up(both, "b").unasked == ()
@@ -251,7 +251,7 @@ def test_an_empty_page_is_an_answer(serve, make_registry):
     one.page("/simple/a/", '{"files": []}', Content_Type="application/json")
     releases = look_up(make_registry(one, two), "a")
 
-    assert (len(releases), releases.unasked, two.count()) == (0, [two.url], 0)
+    assert (len(releases), releases.unasked, two.count()) == (0, (two.url,), 0)
 
 
 def test_not_here_is_remembered_of_all_but_the_last_index(serve, make_registry):

@@ -257,7 +257,7 @@ class Registry:
             if answer.releases is not None:
                 found.append((answer.releases, status))
                 if self._strategy is IndexStrategy.FIRST_INDEX:
-                    unasked = [other.name for other in indexes[position:]]
+                    unasked = tuple(other.name for other in indexes[position:])
                     break
         flat = self.flat.releases(name, pump=pump) if uses_flat else None
         if missed is not None and not found and flat is None:
