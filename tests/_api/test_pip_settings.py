@@ -45,6 +45,16 @@ def test_extra_indexes_come_before_the_main_one(tmp_path):
     assert options["find_links"] == ("/wheels",)
 
 
+def test_an_index_that_is_given_twice_is_asked_once():
+    urls = {
+        "PIP_INDEX_URL": "https://main.invalid/s",
+        "PIP_EXTRA_INDEX_URL": "a:/x https://main.invalid/s a:/x",
+    }
+
+    options = client_options(read_settings(urls, config_files=[]))
+    assert [index.url for index in options["indexes"]] == ["a:/x", "https://main.invalid/s"]
+
+
 def test_no_index_leaves_only_find_links():
     options = client_options(read_settings({"PIP_NO_INDEX": "1"}, config_files=[]))
 

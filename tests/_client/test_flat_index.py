@@ -8,7 +8,7 @@ import pytest
 
 from puffin_api._client.flat_index import FlatIndex
 from puffin_api._testing.fake_transport import FakeResponse, FakeTransport
-from puffin_api.errors import ServerError
+from puffin_api.errors import ConnectFailed, ServerError
 
 PAGE = "https://h/links.html"
 HTML = b"""<a href="foo-1.0-py3-none-any.whl#sha256=ab" data-requires-python="&gt;=3.8">x</a>
@@ -17,7 +17,7 @@ HTML = b"""<a href="foo-1.0-py3-none-any.whl#sha256=ab" data-requires-python="&g
 
 
 def rows(releases):
-    return [row for n in range(len(releases)) for row in releases.files(n)]
+    return [] if releases is None else [row for n in range(len(releases)) for row in releases.files(n)]
 
 
 def test_a_folder_lists_its_own_files_only(tmp_path):
@@ -43,8 +43,32 @@ def test_a_folder_may_be_written_in_many_ways(tmp_path, form):
     assert FlatIndex([form(tmp_path)], transport=FakeTransport()).releases("foo").versions == ["1.0"]
 
 
-def test_a_folder_that_is_not_there_lists_nothing(tmp_path):
-    assert FlatIndex([tmp_path / "none"], transport=FakeTransport()).releases("foo") is None
+def test_a_folder_that_is_not_there_is_an_error_that_names_it(tmp_path):
+    flat = FlatIndex([tmp_path / "none"], transport=FakeTransport())
+    with pytest.raises(ConnectFailed, match=r"none cannot be read: No such file") as caught:
+        flat.releases("foo")
+    assert caught.value.url == (tmp_path / "none").as_uri()
+
+    before = flat.stamp()
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "foo-1.0.tar.gz").touch()
+    assert flat.stamp() != before
+    assert flat.releases("foo").versions == ["1.0"]
+
+
+@pytest.mark.parametrize("names", [["foo-2.0.tar.gz"], []])
+def test_a_change_that_leaves_the_time_of_the_folder_is_seen_all_the_same(tmp_path, names):
+    (tmp_path / "foo-1.0.tar.gz").touch()
+    flat = FlatIndex([tmp_path], transport=FakeTransport())
+    flat.releases("foo")
+    before, when = flat.stamp(), tmp_path.stat().st_mtime_ns
+    (tmp_path / "foo-1.0.tar.gz").unlink()
+    for name in names:
+        (tmp_path / name).touch()
+    os.utime(tmp_path, ns=(when, when))
+
+    assert flat.stamp() != before
+    assert [row.filename for row in rows(flat.releases("foo"))] == names
 
 
 def test_a_changed_folder_is_read_again(tmp_path):

@@ -70,7 +70,9 @@ def client_options(settings: PipSettings) -> dict[str, Any]:
     from puffin_api._model.options import Index, RetryPolicy, Timeouts, Tls
 
     main = Index(settings.index_url) if settings.index_url else Index.pypi()
-    indexes = [*(Index(url) for url in settings.extra_index_urls), main]
+    # People write an index twice, in two files; the main one is asked last even then.
+    extra = [Index(url) for url in dict.fromkeys(settings.extra_index_urls) if url != main.url]
+    indexes = [*extra, main]
     certificates, client = settings.certificates, settings.client_certificate
     options: dict[str, Any] = {
         "indexes": [] if settings.no_index else indexes,

@@ -15,7 +15,7 @@ from puffin_api._client.simple_html import Link, read_page
 from puffin_api._concurrency import SILENT, OnceMap
 from puffin_api._model.releases import releases_of
 from puffin_api._urls import path_to_url, redact, split_credentials, url_to_path
-from puffin_api.errors import ServerError
+from puffin_api.errors import ConnectFailed, ServerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".whl", ".tar.gz", ".zip")
 _SEPARATORS = re.compile(r"[-_.]+")
+_SETTLED_NS = 2_000_000_000
+"""The time of a folder is as coarse as two seconds on some file systems."""
 
 
 class FlatIndex:
@@ -83,7 +85,12 @@ class FlatIndex:
         return tuple(_changed(place) for place in self._places if not isinstance(place, str))
 
     def releases(self, project: str, *, pump: Pump = SILENT) -> Releases | None:
-        """Return the versions of a project, None where no location has a file of it."""
+        """Return the versions of a project, None where no location has a file of it.
+
+        Raises:
+            NetworkError: A location is not there or cannot be read: without it, a file could come
+                from somewhere else than it was meant to.
+        """
         if not self._places:
             return None
         rows: list[FileRow] = []
@@ -181,21 +188,30 @@ def _place(location: str | Path) -> str | Path:
 
 
 def _changed(path: Path) -> int:
+    """Return what is another number when a folder lists other files."""
     try:
-        return os.stat(path).st_mtime_ns
+        changed = os.stat(path).st_mtime_ns
+        if abs(time.time_ns() - changed) > _SETTLED_NS:
+            return changed
+        # So soon after a change, the next one may leave the time as it is.
+        return hash((changed, *sorted(os.listdir(path))))
     except OSError:
         return 0
 
 
 def _local_links(path: Path) -> list[Link]:
-    """Read a folder, its own files only, or a page on disk; what is not there lists nothing."""
-    if path.is_file():
-        return read_page(path.read_bytes(), path_to_url(path)).links
+    """Read a folder, its own files only, or a page on disk."""
     try:
+        if path.is_file():
+            return read_page(path.read_bytes(), path_to_url(path)).links
         with os.scandir(path) as entries:
             names = sorted(e.name for e in entries if e.name.endswith(_ENDINGS) and e.is_file())
-    except OSError:
-        return []
+    except OSError as error:
+        raise ConnectFailed(
+            f"The find-links location {path} cannot be read: {error.strerror}",
+            hint="Create the folder, or take it out of find_links.",
+            url=path_to_url(path),
+        ) from error
     return [Link(path_to_url(path / name), {}) for name in names]
 
 

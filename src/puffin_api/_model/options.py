@@ -55,7 +55,11 @@ class IndexStrategy(enum.Enum):
     FIRST_INDEX = "first-index"
     """The first index that knows the project is the only one asked: no dependency confusion."""
     FIRST_MATCH = "first-match"
+    """All are asked. A version is that of the first index that has it, and every stable version of an
+    earlier index that fits is preferred to those of a later one, however new these are."""
     BEST_MATCH = "best-match"
+    """All are asked, and their files count as if they were those of one index: the best version wins,
+    of its files the best, and of equally good files that of the earlier index."""
 
 
 class LinkMode(enum.Enum):
