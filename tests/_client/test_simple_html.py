@@ -128,9 +128,19 @@ def test_status_and_version_of_the_page():
         parse(b'<meta name="pypi:repository-version" content="2.0">', URL, "foo")
 
 
-@pytest.mark.parametrize("body", [b"", b"<a", b"\xff\xfe<a href=x>", b"<<<>>>", b"<a href='" + b"x" * 9999])
-def test_rubbish_has_no_files_and_no_error(body):
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xff\xfe<a href=x>", b"<!DOCTYPE html>", b"<p>nothing"])
+def test_a_page_without_files_is_a_page(body):
     assert parse(body, URL, "foo")[0] == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"closed for maintenance", b"<a", b"<<<>>>", b"<a href='" + b"x" * 9999, b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_has_not_a_single_tag_is_no_page(body):
+    with pytest.raises(MetadataInvalid) as caught:
+        parse(body, URL, "foo")
+
+    assert (caught.value.name, caught.value.source) == ("foo", URL)
 
 
 def test_a_page_that_is_not_utf8_is_read_all_the_same():

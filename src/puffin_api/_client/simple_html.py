@@ -74,10 +74,10 @@ def pack(body: bytes, url: str, project: str) -> Packed:
 
 
 def read_page(body: bytes, url: str, project: str = "") -> Page:
-    """Read the links of any page.
+    """Read the links of any page; one without a body has none.
 
     Raises:
-        MetadataInvalid: It is of a version of the simple API that we do not know.
+        MetadataInvalid: It is no HTML, or of a version of the simple API that we do not know.
     """
     try:
         text = body.decode()
@@ -86,8 +86,13 @@ def read_page(body: bytes, url: str, project: str = "") -> Page:
     reader = _Reader(url)
     reader.feed(text)
     reader.close()
-    if reader.version.partition(".")[0] != "1":
+    reason = ""
+    if not reader.has_tags and body.strip():
+        # Taken for an empty page, it would say "no versions" for an index that is out of order.
+        reason = "it is neither HTML nor JSON"
+    elif reader.version.partition(".")[0] != "1":
         reason = f"version {reader.version} of the simple API is not known"
+    if reason:
         source = redact(url)
         raise MetadataInvalid(
             f"The page {source} cannot be used: {reason}", name=project, source=source, reason=reason
@@ -106,8 +111,13 @@ class _Reader(HTMLParser):
         self.skipped: dict[str, str] = {}
         self.status = "active"
         self.version = "1.0"
+        self.has_tags = False
+
+    def handle_decl(self, decl: str) -> None:
+        self.has_tags = True
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.has_tags = True
         if tag == "a":
             self._link(dict(reversed(attrs)))  # the first of equal attributes counts
         elif tag == "base" and self._base is None:
