@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from puffin_api._cache.layout import CacheLayout
 from puffin_api._cache.metadata_table import MetadataTable
-from puffin_api._cache.project_table import ProjectTables
+from puffin_api._cache.project_table import GroupedFiles, ProjectTables, encode_grouped
 from puffin_api._model import requirement
 from puffin_api._model.file import FileRow
 from puffin_api._model.metadata import DistMetadata
@@ -51,8 +51,8 @@ class Shelf:
     def write(self, data):
         self.data = data
 
-    def table(self):
-        return MetadataTable("foo", read=self.read, write=self.write)
+    def table(self, recent=()):
+        return MetadataTable("foo", read=self.read, write=self.write, recent=recent)
 
 
 def columns(row):
@@ -122,6 +122,45 @@ def test_it_is_read_once_and_only_when_asked():
     assert shelf.reads == 1
 
 
+def test_what_was_looked_at_last_comes_with_the_page_and_needs_no_reading():
+    shelf = Shelf()
+    before = shelf.table()
+    for n in range(9):
+        before.add(file(f"foo-{n}.whl"), metadata("click>=8", f"dep{n}"))
+    before.flush()
+    before = shelf.table()
+    before.get(file("foo-3.whl"))
+    table = shelf.table(before.recent())
+    shelf.reads = 0
+
+    assert [row.name for row in table.get(file("foo-3.whl")).requires] == ["click", "dep3"]
+    assert shelf.reads == 0
+    assert [row.name for row in table.get(file("foo-4.whl")).requires] == ["click", "dep4"]
+    assert table.get(file("foo-9.whl")) is None
+    assert shelf.reads == 1
+
+
+def test_only_a_little_comes_with_the_page():
+    table = Shelf().table()
+    for n in range(9):
+        table.add(file(f"foo-{n}.whl"), metadata("a"))
+    few = table.recent()
+    table.add(file("long.whl"), metadata(*[f"dep{n}" for n in range(500)]))
+
+    assert [key.split(" ")[0] for key in few[0].split("\n")] == [f"foo-{n}.whl" for n in (5, 6, 7, 8)]
+    assert table.recent() == ()
+    assert Shelf().table().recent() == ()
+
+
+def test_damaged_recent_metadata_is_none():
+    shelf = Shelf()
+    whole = shelf.table()
+    whole.add(file(), metadata("a"))
+
+    for texts in (("x",), ("a\nb", "c", "d"), (*whole.recent(), "more")):
+        assert shelf.table(texts).get(file()) is None
+
+
 def test_nothing_new_is_not_written():
     shelf = Shelf()
     shelf.write = None
@@ -178,3 +217,20 @@ def test_it_lies_beside_the_page(tmp_path):
 
     assert (tmp_path / "simple-v0" / "pypi" / "foo.meta").is_file()
     assert tables.metadata("pypi", "foo").get(file()).requires[0].name == "a"
+
+
+def test_a_page_brings_the_metadata_that_was_looked_at(tmp_path):
+    first = ProjectTables(CacheLayout(tmp_path))
+    first.metadata("pypi", "foo").add(file(), metadata("a"))
+    grouped = GroupedFiles([], {}, str)
+    recent = first.recent_metadata("pypi", "foo")
+    data = encode_grouped(
+        "foo", grouped, [], stored_at=1.0, policy=[], index="", url="", status="", skipped={}, recent=recent
+    )
+    first.write_page("pypi", "foo", data)
+    second = ProjectTables(CacheLayout(tmp_path))
+    second.read_page("pypi", "foo")
+
+    assert not (tmp_path / "simple-v0" / "pypi" / "foo.meta").exists()
+    assert [row.name for row in second.metadata("pypi", "foo").get(file()).requires] == ["a"]
+    assert first.recent_metadata("pypi", "other") == ()

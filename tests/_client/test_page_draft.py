@@ -87,3 +87,29 @@ def test_it_is_written_once():
     page.settle(Policy(stored_at=1.0), write)
 
     assert len(kept) == 1
+
+
+def test_metadata_is_written_with_the_page():
+    kept = []
+    draft().settle(Policy(stored_at=1.0), kept.append, ("keys", "entries", "rows"))
+
+    table = decode_page_table(kept[0])
+    assert table is not None
+    assert table.recent == ["keys", "entries", "rows"]
+    assert list(table.releases.versions) == ["1.0", "2.0rc1"]
+
+
+def test_the_next_client_knows_the_metadata_from_the_page_alone(serve, make_registry, tmp_path):
+    server = serve({"a": ["1.0"]})
+    first = make_registry(server)
+    releases = first.load("a", stamp=())
+    expected = first.load_metadata(releases.files(0)[0])
+    first.flush()
+    for table in tmp_path.rglob("*.meta"):
+        table.unlink()
+
+    second = make_registry(server)
+    again = second.from_disk("a", stamp=())
+    assert again is not None
+    known = second.known_metadata(again.files(0)[0])
+    assert (known.version, known.requires) == (expected.version, expected.requires)

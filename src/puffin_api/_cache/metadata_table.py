@@ -11,6 +11,9 @@
 
 The lines are cut by ``str.split`` and single ones are parsed when they are asked for: a warm resolve
 parses no requirement and no JSON.
+
+The sections of the few files that were looked at last also stand in the page table of the project: most
+resolutions look at the same files again, and then need not open this one.
 """
 
 from __future__ import annotations
@@ -31,12 +34,18 @@ if TYPE_CHECKING:
     from puffin_api._model.version_key import Bounds
 
     Sections = tuple[list[str], list[str], list[str]]
+    Texts = Sequence[str]
+    """The three sections as texts, or nothing."""
 
 _MAGIC = b"PUFMETA\x01"
-# Between fields and inside them; text that holds one of these is not stored.
-_FIELD, _ITEM = "\x1f", "\x1e"
-_FORBIDDEN = frozenset("\n" + _FIELD + _ITEM)
+# Between sections (of page tables), fields, and inside fields; text that holds one of these is not stored.
+SECTION, _FIELD, _ITEM = "\x1d", "\x1f", "\x1e"
+_FORBIDDEN = frozenset("\n" + SECTION + _FIELD + _ITEM)
+_MOST_RECENT = 4
+_LONGEST_RECENT = 3000
+"""Characters: a page's first kilobytes are wanted for its versions, too."""
 _UNBOUNDED = "*"
+_FIRST_READ = 8192
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
@@ -47,8 +56,10 @@ def read_bytes(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        size = os.fstat(descriptor).st_size
-        return os.read(descriptor, size + 1)
+        data = os.read(descriptor, _FIRST_READ)
+        if len(data) == _FIRST_READ:  # rare enough to spare all others a question for the size
+            data += os.read(descriptor, os.fstat(descriptor).st_size)
+        return data
     except OSError:
         return b""
     finally:
@@ -62,35 +73,53 @@ class MetadataTable:
         project: Its normalised name.
         read: Gives the stored tables, the one that is written first.
         write: Stores a table.
+        recent: What `recent` gave when the page was written.
     """
 
-    __slots__ = ("_added", "_entries", "_lock", "_project", "_read", "_rows", "_write")
+    __slots__ = ("_added", "_layers", "_loaded", "_lock", "_project", "_read", "_seen", "_write")
 
     def __init__(
-        self, project: str, *, read: Callable[[], Sequence[bytes]], write: Callable[[bytes], object]
+        self,
+        project: str,
+        *,
+        read: Callable[[], Sequence[bytes]],
+        write: Callable[[bytes], object],
+        recent: Texts = (),
     ) -> None:
         self._project = project
         self._read = read
         self._write = write
         self._lock = Lock()
-        self._entries: dict[str, tuple[str, int]] | None = None
-        self._rows: list[list[str]] = []
+        self._loaded = False
+        self._layers: list[tuple[dict[str, str], list[str]]] = []
+        """Line by key, and the rows that the lines speak of; the first layer that knows a file counts."""
+        self._seen: dict[str, DistMetadata] = {}
         self._added: dict[str, DistMetadata] = {}
+        if recent:
+            self._add_layer(_cut(recent))
 
     def get(self, file: FileRow) -> DistMetadata | None:
         """Return the metadata of a file, None where it is not known."""
-        entries = self._entries
-        if entries is None:
-            entries = self._load()
-        if not entries:
-            return None
-        found = entries.get(_key(file))
-        return None if found is None else _entry(self._project, found[0], self._rows[found[1]])
+        key = _key(file)
+        found = self._find(key)
+        if found is None and not self._loaded:
+            self._load()
+            found = self._find(key)
+        if found is not None:
+            self._seen[key] = found
+        return found
 
     def add(self, file: FileRow, metadata: DistMetadata) -> None:
         """Take metadata in; it is stored by the next `flush`."""
+        key = _key(file)
         with self._lock:
-            self._added[_key(file)] = metadata
+            self._added[key] = self._seen[key] = metadata
+
+    def recent(self) -> Texts:
+        """Return the sections of the files that were looked at last, where they are short."""
+        seen = self._seen.copy()  # others may be adding to it
+        texts = _merge(None, dict(list(seen.items())[-_MOST_RECENT:]))
+        return texts if seen and sum(map(len, texts)) <= _LONGEST_RECENT else ()
 
     def flush(self) -> None:
         """Store what was added, together with what others have stored in the meantime."""
@@ -99,19 +128,26 @@ class MetadataTable:
         with self._lock:
             added, self._added = self._added, {}
             stored = self._read()
-            self._write(_merge(_sections(stored[0]) if stored else None, added))
+            self._write(_packed(_merge(_sections(stored[0]) if stored else None, added)))
 
-    def _load(self) -> dict[str, tuple[str, int]]:
+    def _find(self, key: str) -> DistMetadata | None:
+        for lines, rows in self._layers:
+            line = lines.get(key)
+            if line is not None:
+                return _entry(self._project, line, rows)
+        return None
+
+    def _load(self) -> None:
         with self._lock:
-            if self._entries is None:
-                entries: dict[str, tuple[str, int]] = {}
-                for number, data in enumerate(self._read()):
-                    keys, lines, rows = _sections(data) or ([], [], [])
-                    self._rows.append(rows)
-                    for key, line in zip(keys, lines, strict=True):
-                        entries.setdefault(key, (line, number))
-                self._entries = entries
-            return self._entries
+            if not self._loaded:
+                for data in self._read():
+                    self._add_layer(_sections(data))
+                self._loaded = True
+
+    def _add_layer(self, sections: Sections | None) -> None:
+        if sections is not None:
+            keys, lines, rows = sections
+            self._layers.append((dict(zip(keys, lines, strict=True)), rows))
 
 
 def _key(file: FileRow) -> str:
@@ -125,10 +161,13 @@ def _sections(data: bytes) -> Sections | None:
     """Cut a stored table up; None where it is damaged or none of ours."""
     if data[:8] != _MAGIC or zlib.crc32(data[12:]) != int.from_bytes(data[8:12], "little"):
         return None
-    parts = data[12:].decode("utf-8", "surrogatepass").split("\n\n")
-    if len(parts) != 3:
+    return _cut(data[12:].decode("utf-8", "surrogatepass").split("\n\n"))
+
+
+def _cut(texts: Texts) -> Sections | None:
+    if len(texts) != 3:
         return None
-    keys, entries, rows = (part.split("\n") if part else [] for part in parts)
+    keys, entries, rows = [text.split("\n") if text else [] for text in texts]
     return (keys, entries, rows) if len(keys) == len(entries) else None
 
 
@@ -160,8 +199,8 @@ def _items(text: str) -> tuple[str, ...]:
     return tuple(text.split(_ITEM)) if text else ()
 
 
-def _merge(stored: Sections | None, added: dict[str, DistMetadata]) -> bytes:
-    """Return the table with both; what was added counts where both know a file."""
+def _merge(stored: Sections | None, added: dict[str, DistMetadata]) -> Texts:
+    """Return the sections with both; what was added counts where both know a file."""
     keys, entries, rows = stored or ([], [], [])
     numbers = {row: number for number, row in enumerate(rows)}
     merged = dict(zip(keys, entries, strict=True))
@@ -171,8 +210,11 @@ def _merge(stored: Sections | None, added: dict[str, DistMetadata]) -> bytes:
         if _is_plain([key, *metadata.extras, *head[:2]]) and None not in lines:
             used = [str(numbers.setdefault(line, len(numbers))) for line in lines if line is not None]
             merged[key] = _FIELD.join((*head, " ".join(used)))
-    text = "\n\n".join(("\n".join(merged), "\n".join(merged.values()), "\n".join(numbers)))
-    payload = text.encode("utf-8", "surrogatepass")
+    return "\n".join(merged), "\n".join(merged.values()), "\n".join(numbers)
+
+
+def _packed(texts: Texts) -> bytes:
+    payload = "\n\n".join(texts).encode("utf-8", "surrogatepass")
     return b"".join((_MAGIC, zlib.crc32(payload).to_bytes(4, "little"), payload))
 
 

@@ -7,7 +7,8 @@ The format::
     rows     one text for each version (see `page_rows`), newest first
 
     text     one line for each: name, index, address, status, mask of pre-releases (hex), versions, keys,
-             skipped files (JSON), and the lines of the HTTP cache
+             skipped files (JSON), and the lines of the HTTP cache;
+             after a separator, the metadata of the files that were looked at last
 
 The first few kilobytes are read at once: mostly these are the header and the rows of the newest versions,
 which are what is looked at. No file stays open; further rows are read one at a time, and each has a checksum
@@ -30,7 +31,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Generic, TypeVar
 
-from puffin_api._cache.metadata_table import MetadataTable, read_bytes
+from puffin_api._cache.metadata_table import SECTION, MetadataTable, read_bytes
 from puffin_api._cache.page_rows import PackedRows, encode_rows
 from puffin_api._fs import write_atomic
 from puffin_api._model.releases import Releases
@@ -74,6 +75,7 @@ class PageTable:
         "_start",
         "mend",
         "policy",
+        "recent",
         "releases",
         "status",
         "url",
@@ -91,8 +93,8 @@ class PageTable:
             raise ValueError("no page table")
         is_sound = zlib.crc32(data[8:16]) == stamp_crc
         cut = 4 + int.from_bytes(header[:4], "little")
-        lines = header[4:cut].decode("utf-8", "surrogatepass").split("\n")
-        name, index, url, status, mask, versions, keys, skipped, *policy = lines
+        text, *self.recent = header[4:cut].decode("utf-8", "surrogatepass").split(SECTION)
+        name, index, url, status, mask, versions, keys, skipped, *policy = text.split("\n")
         self.url: str = url
         """Where the page came from at last."""
         self.status: str = status
@@ -237,8 +239,14 @@ def encode_grouped(  # one parameter for each column
     url: str,
     status: str,
     skipped: Mapping[str, str],
+    recent: Sequence[str] = (),
 ) -> bytes:
-    """Return the table of files that are grouped already; ``packed`` has the rows of each version."""
+    """Return the table of files that are grouped already.
+
+    Args:
+        packed: The rows of each version.
+        recent: What `MetadataTable.recent` gave; the rest is as for `encode_page_table`.
+    """
     rows = [encode_rows(files) for files in reversed(packed)]
     numbers = array("I", [0])
     numbers.extend(accumulate(len(row) for row in rows))
@@ -248,9 +256,10 @@ def encode_grouped(  # one parameter for each column
     more = _TEXT(dict(skipped)) if skipped else ""
     versions, keys = "|".join(grouped.versions), "|".join(grouped.keys)
     lines = [name, index, url, status, f"{grouped.prereleases:x}", versions, keys, more, *policy]
-    # Servers send no line ends in these; if one does all the same, it must not shift what follows.
-    text = "\n".join([line.replace("\n", " ") for line in lines]).encode("utf-8", "surrogatepass")
-    header = b"".join((len(text).to_bytes(4, "little"), text, numbers.tobytes()))
+    # Servers send no separators in these; if one does all the same, it must not shift what follows.
+    text = "\n".join([line.replace("\n", " ").replace(SECTION, " ") for line in lines])
+    text_bytes = SECTION.join((text, *recent)).encode("utf-8", "surrogatepass")
+    header = b"".join((len(text_bytes).to_bytes(4, "little"), text_bytes, numbers.tobytes()))
     stamp = _STAMP.pack(stored_at)
     fixed = _FIXED.pack(_MAGIC, stored_at, zlib.crc32(stamp), len(header), zlib.crc32(header))
     return b"".join((fixed, header, *rows))
@@ -341,7 +350,7 @@ def renew_page_table(path: Path | str, stored_at: float) -> None:
 class ProjectTables:
     """The tables of one cache: written to its own folder, read from there or from further layers."""
 
-    __slots__ = ("_folders", "_layouts", "_read_only")
+    __slots__ = ("_folders", "_layouts", "_metadata", "_read_only", "_recent")
 
     def __init__(
         self, layout: CacheLayout, *, layers: Sequence[CacheLayout] = (), read_only: bool = False
@@ -349,12 +358,17 @@ class ProjectTables:
         self._layouts = (layout, *layers)
         self._read_only = read_only
         self._folders: dict[str, list[str]] = {}
+        self._recent: dict[tuple[str, str], Sequence[str]] = {}
+        """The metadata that came with pages, until somebody wants to know it."""
+        self._metadata: dict[tuple[str, str], MetadataTable] = {}
 
     def read_page(self, kind: str, project: str) -> PageTable | None:
         """Return what an index said of a project, None where no layer knows."""
         for path in self._paths(kind, project):
             table = read_page_table(f"{path}.page")
             if table is not None:
+                if table.recent:
+                    self._recent[kind, project] = table.recent
                 return table
         return None
 
@@ -370,12 +384,19 @@ class ProjectTables:
 
     def metadata(self, kind: str, project: str) -> MetadataTable:
         """Return the metadata table of a project; it is read when first asked."""
-        paths = [f"{path}.meta" for path in self._paths(kind, project)]
-        return MetadataTable(
+        paths = self._paths(kind, project)
+        table = self._metadata[kind, project] = MetadataTable(
             project,
-            read=lambda: [data for path in paths if (data := read_bytes(path))],
-            write=lambda data: self._write(paths[0], data),
+            read=lambda: [data for path in paths if (data := read_bytes(f"{path}.meta"))],
+            write=lambda data: self._write(f"{paths[0]}.meta", data),
+            recent=self._recent.pop((kind, project), ()),
         )
+        return table
+
+    def recent_metadata(self, kind: str, project: str) -> Sequence[str]:
+        """Return the metadata that is to be written with the page of a project."""
+        table = self._metadata.get((kind, project))
+        return () if table is None else table.recent()
 
     def _paths(self, kind: str, project: str) -> list[str]:
         folders = self._folders.get(kind)

@@ -136,12 +136,18 @@ class PageDraft:
         packed = self._packed(grouped.files[position])
         return PackedRows([row[0] for row in packed], packed, name, version, index)
 
-    def settle(self, policy: Policy, write: Callable[[bytes], PageTable | None]) -> None:
+    def settle(
+        self,
+        policy: Policy,
+        write: Callable[[bytes], PageTable | None],
+        recent: Sequence[str] = (),
+    ) -> None:
         """Encode the table and have it written; from then on files are read from there.
 
         Args:
             policy: What HTTP says of keeping the page.
             write: Stores the table and reads it back; None where that was not possible.
+            recent: The metadata that is written with it.
         """
         with self._lock:
             grouped = self._grouped
@@ -158,6 +164,7 @@ class PageDraft:
                 url=self.url,
                 status=self.status,
                 skipped=self._skipped,
+                recent=recent,
             )
             self._table = write(data)
             if self._table is not None:

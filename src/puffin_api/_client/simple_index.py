@@ -157,11 +157,13 @@ class SimpleIndex:
         """Write the pages that have come since the last time."""
         with self._lock:
             unsaved, self._unsaved = self._unsaved, []
+        tables = self._tables
+        if tables is None:
+            return
         for draft, policy in unsaved:
-            draft.settle(policy, functools.partial(self._write, draft.releases.name))
-
-    def _write(self, project: str, data: bytes) -> PageTable | None:
-        return None if self._tables is None else self._tables.write_page(self.kind, project, data)
+            project = draft.releases.name
+            write = functools.partial(tables.write_page, self.kind, project)
+            draft.settle(policy, write, tables.recent_metadata(self.kind, project))
 
     def _renew(self, project: str, known: Page, answer: _Answer, now: float) -> None:
         """Take note that nothing has changed; the page stays the same object."""
