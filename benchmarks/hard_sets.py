@@ -61,6 +61,8 @@ class Row:
     uv_times: list[float] = attrs.field(factory=list)
     disk_times: list[float] = attrs.field(factory=list)
     memory_times: list[float] = attrs.field(factory=list)
+    asked_again: int = 0
+    """How many requests we made although the caches were warm: for what the index could not give."""
 
     @property
     def disk_ratio(self) -> float:
@@ -78,6 +80,8 @@ class Row:
             told.append(f"visits {self.visited / max(1, self.uv_candidates):.1f} times as many as uv")
         if self.disk_ratio > 1:
             told.append(f"takes {self.disk_ratio:.2f} of uv's time")
+        if self.asked_again:
+            told.append(f"makes {self.asked_again} requests from warm caches")
         if self.faults:
             told.append(f"{len(self.faults)} faults, as: {self.faults[0]}")
         return told
@@ -138,14 +142,15 @@ class Bench:
         return self._uv.resolve(case.requirements, uv_cache, constraints=both.best_of_both).pins is None
 
     def _take_times(self, row: Row, asked: tuple[str, ...], uv_cache: Path, cache: Cache) -> None:
-        with self._client(cache, offline=True) as lasting:
+        before = requests_served(self._index)
+        with self._client(cache) as lasting:
             self._ours.resolve(lasting, asked)
 
             def theirs() -> None:
                 row.uv_times.append(self._uv.resolve(asked, uv_cache, "--offline", "-q").seconds)
 
             def from_disk() -> None:
-                with self._client(cache, offline=True) as client:
+                with self._client(cache) as client:
                     row.disk_times.append(self._ours.resolve(client, asked).seconds)
 
             def from_memory() -> None:
@@ -157,9 +162,10 @@ class Bench:
                     gc.collect()
                     job()
                 jobs.reverse()
+        row.asked_again = (requests_served(self._index) - before).total()
 
-    def _client(self, cache: Cache, *, offline: bool = False) -> Client:
-        return Client(indexes=[Index(self._index)], cache=cache, offline=offline)
+    def _client(self, cache: Cache) -> Client:
+        return Client(indexes=[Index(self._index)], cache=cache)
 
 
 def read_sets(folder: Path) -> tuple[list[HardSet], str]:

@@ -82,6 +82,7 @@ def test_ratios_are_those_of_pairs():
     [
         ({"visited": 5}, "visits 2.5 times as many as uv"),
         ({"disk_times": [0.2, 0.8, 0.4]}, "takes 2.00 of uv's time"),
+        ({"asked_again": 3}, "makes 3 requests from warm caches"),
         ({"faults": ["a is missing"]}, "1 faults, as: a is missing"),
     ],
 )
