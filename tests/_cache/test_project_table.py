@@ -219,10 +219,10 @@ def test_any_changed_byte_of_a_row_is_found_out():
 
 def test_a_lost_row_is_mended_by_whoever_knows_how(stored):
     table = read_page_table(stored)
-    table.mend = lambda key: [key]
+    table.mend = lambda project, key: [f"{project} {key}"]
     stored.write_bytes(encode(packed("9.0")))
 
-    assert table.releases.files(5) == [table.releases.keys[5]]
+    assert table.releases.files(5) == [f"foo {table.releases.keys[5]}"]
 
 
 def test_a_missing_or_empty_file_is_a_miss(tmp_path):

@@ -178,10 +178,10 @@ def _entry(project: str, line: str, rows: list[str]) -> DistMetadata:
 
 
 def _row(line: str) -> RequirementRow:
-    text, name, extras, specifier, bounds, gate, marker, url = line.split(_FIELD)
-    known = known_row(text)
+    known = known_row(line.partition(_FIELD)[0])
     if known is not None:
         return known
+    text, name, extras, specifier, bounds, gate, marker, url = line.split(_FIELD)
     ends = bounds.split(_ITEM)
     intervals: Bounds
     if bounds == _UNBOUNDED:

@@ -69,7 +69,7 @@ class PageTable:
     """The header of a page table, and the way to its rows."""
 
     __slots__ = (
-        "_blob",
+        "_data",
         "_numbers",
         "_path",
         "_start",
@@ -108,12 +108,12 @@ class PageTable:
         self._numbers = numbers
         self._start = _FIXED.size + length
         self._path = path
-        self._blob = data[self._start :]
-        """The rows that came along with the header: all, or those of the newest versions."""
+        self._data = data
+        """The header and the rows that came along with it: all, or those of the newest versions."""
         self.policy: tuple[float, Sequence[str]] = (self_stored if is_sound else 0.0, policy)
         """When it was stored, and what else the HTTP cache wants to know."""
-        self.mend: Callable[[str], Sequence[FileRow]] | None = None
-        """Gives the rows for a version key where they cannot be read here any more."""
+        self.mend: Callable[[str, str], Sequence[FileRow]] | None = None
+        """Gives the rows for a project and version key where they cannot be read here any more."""
         self.releases = Releases(
             name=name,
             versions=texts,
@@ -136,14 +136,14 @@ class PageTable:
         except TableDamaged:
             if self.mend is None:
                 raise
-            return self.mend(self.releases.keys[position])
+            return self.mend(self.releases.name, self.releases.keys[position])
 
     def _files(self, position: int) -> Sequence[FileRow]:
         releases, numbers = self.releases, self._numbers
         count = len(releases)
         slot = count - 1 - position
-        first, last = numbers[slot], numbers[slot + 1]
-        data = self._blob[first:last] if last <= len(self._blob) else self._read(first, last - first)
+        first, last = self._start + numbers[slot], self._start + numbers[slot + 1]
+        data = self._data[first:last] if last <= len(self._data) else self._read(first, last - first)
         if zlib.crc32(data) != numbers[count + 1 + slot]:
             raise TableDamaged(releases.name)
         try:
@@ -157,7 +157,7 @@ class PageTable:
         try:
             descriptor = os.open(self._path, os.O_RDONLY | _BINARY)
             try:
-                os.lseek(descriptor, self._start + first, os.SEEK_SET)
+                os.lseek(descriptor, first, os.SEEK_SET)
                 return os.read(descriptor, length)
             finally:
                 os.close(descriptor)

@@ -56,7 +56,7 @@ class PageDraft:
     ) -> None:
         self.url = redact(url)
         self.status = status
-        self.mend: Callable[[str], Sequence[FileRow]] | None = None
+        self.mend: Callable[[str, str], Sequence[FileRow]] | None = None
         self._grouped: GroupedFiles[Any] | None = grouped
         self._pack = pack
         self._label = label

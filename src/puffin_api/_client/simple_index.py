@@ -175,7 +175,7 @@ class SimpleIndex:
             self._tables.renew_page(self.kind, project, known.policy.stored_at)
 
     def _page(self, table: PageTable | PageDraft, policy: Policy) -> Page:
-        table.mend = lambda key: self._mend(table.releases.name, key)
+        table.mend = self._mend
         return Page(table, policy)
 
     def _mend(self, project: str, key: str) -> Sequence[FileRow]:
