@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".whl", ".tar.gz", ".zip")
 _SEPARATORS = re.compile(r"[-_.]+")
-_SETTLED_NS = 2_000_000_000
-"""The time of a folder is as coarse as two seconds on some file systems."""
 
 
 class FlatIndex:
@@ -81,7 +79,7 @@ class FlatIndex:
         return all(not isinstance(place, str) or self._loaded(place) for place in self._places)
 
     def stamp(self) -> tuple[int, ...]:
-        """Return what changes when a local folder does."""
+        """Return what changes when a local folder does, or a file in it."""
         return tuple(_changed(place) for place in self._places if not isinstance(place, str))
 
     def releases(self, project: str, *, pump: Pump = SILENT) -> Releases | None:
@@ -188,15 +186,24 @@ def _place(location: str | Path) -> str | Path:
 
 
 def _changed(path: Path) -> int:
-    """Return what is another number when a folder lists other files."""
+    """Return what is another number once a page, or a folder or a file in it, is another."""
     try:
-        changed = os.stat(path).st_mtime_ns
-        if abs(time.time_ns() - changed) > _SETTLED_NS:
-            return changed
-        # So soon after a change, the next one may leave the time as it is.
-        return hash((changed, *sorted(os.listdir(path))))
+        if path.is_file():
+            return os.stat(path).st_mtime_ns
+        # The time of the folder would say nothing of a wheel that was built anew in its place.
+        return hash(tuple(sorted(_identity(entry) for entry in _offered(path))))
     except OSError:
         return 0
+
+
+def _offered(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [e for e in entries if e.name.endswith(_ENDINGS) and e.is_file()]
+
+
+def _identity(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+    status = entry.stat()
+    return entry.name, status.st_mtime_ns, status.st_size
 
 
 def _local_links(path: Path) -> list[Link]:
@@ -204,8 +211,7 @@ def _local_links(path: Path) -> list[Link]:
     try:
         if path.is_file():
             return read_page(path.read_bytes(), path_to_url(path)).links
-        with os.scandir(path) as entries:
-            names = sorted(e.name for e in entries if e.name.endswith(_ENDINGS) and e.is_file())
+        names = sorted(entry.name for entry in _offered(path))
     except OSError as error:
         raise ConnectFailed(
             f"The find-links location {path} cannot be read: {error.strerror}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from puffin_api._cache.project_table import ProjectTables
@@ -19,6 +20,7 @@ from puffin_api._model.metadata import dist_metadata, parse_metadata
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Index, IndexStrategy, Refresh
 from puffin_api._model.project import Project
+from puffin_api._urls import url_to_path
 from puffin_api.errors import (
     Cancelled,
     MetadataInvalid,
@@ -341,12 +343,13 @@ class Registry:
 
     def known_metadata(self, file: FileRow) -> Result | None:
         """Return the metadata of a file that is in memory or on disk; never waits."""
-        found = self._metadata.get(file.url)
+        key = _identity(file)
+        found = self._metadata.get(key)
         if found is None:
             table = self._table(file)
             stored = table.get(file) if table is not None else None
             if stored is not None:
-                found = self._metadata[file.url] = stored
+                found = self._metadata[key] = stored
         return found
 
     def load_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> Result:
@@ -356,6 +359,7 @@ class Registry:
             NetworkError: It cannot be read.
         """
         result: Result
+        key = _identity(file)
         try:
             result = dist_metadata(self.core_metadata(file, pump=pump))
         except PackageError as error:
@@ -365,7 +369,7 @@ class Registry:
             if table is not None:
                 table.add(file, result)
                 self._unsaved.add((self._kinds[file.index], file.project))
-        self._metadata[file.url] = result
+        self._metadata[key] = result
         return result
 
     def core_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> CoreMetadata:
@@ -401,13 +405,24 @@ class Registry:
 
     def _table(self, file: FileRow) -> MetadataTable | None:
         kind = self._kinds.get(file.index)
-        if kind is None or self._tables is None:
-            return None
+        if kind is None or self._tables is None or file.url.startswith("file:"):
+            return None  # a local file is as near as a table, and may be another by now
         key = kind, file.project
         table = self._metadata_tables.get(key)
         if table is None:
             table = self._metadata_tables.setdefault(key, self._tables.metadata(kind, file.project))
         return table
+
+
+def _identity(file: FileRow) -> str:
+    """Return what stands for the bytes of a file: a local one may be replaced, as when it is built anew."""
+    if not file.url.startswith("file:"):
+        return file.url
+    try:
+        status = os.stat(url_to_path(file.url))
+    except OSError:
+        return file.url
+    return f"{file.url} {status.st_mtime_ns}-{status.st_size}"
 
 
 def _check_consistency(file: FileRow, core: CoreMetadata) -> None:
