@@ -149,3 +149,15 @@ def test_a_login_in_the_address_is_used_but_not_shown():
     flat = FlatIndex([address], transport=transport)
 
     assert "secret" not in rows(flat.releases("foo"))[0].index + "".join(flat.locations)
+
+
+def test_a_call_looks_at_a_folder_once_for_all_its_projects(tmp_path):
+    (tmp_path / "foo-1.0.tar.gz").touch()
+    flat = FlatIndex([PAGE, tmp_path], transport=FakeTransport({PAGE: b"<p>"}))
+    stamp = flat.stamp()
+    assert flat.releases("foo", stamp=stamp).versions == ["1.0"]
+    (tmp_path / "bar-1.0.tar.gz").touch()
+
+    assert flat.releases("bar", stamp=stamp) is None, "within a call the folder stays as it was"
+    assert flat.releases("bar", stamp=flat.stamp()).versions == ["1.0"]
+    assert flat.releases("bar").versions == ["1.0"]

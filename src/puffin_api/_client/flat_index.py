@@ -66,7 +66,7 @@ class FlatIndex:
         self._clock = clock
         self._offline = offline
         self._pages: OnceMap[str, list[Link]] = OnceMap()
-        self._folders: dict[Path, tuple[int, list[Link]]] = {}
+        self._local: dict[tuple[Path, int], list[Link]] = {}
 
     @property
     def locations(self) -> Sequence[str]:
@@ -82,8 +82,15 @@ class FlatIndex:
         """Return what changes when a local folder does, or a file in it."""
         return tuple(_changed(place) for place in self._places if not isinstance(place, str))
 
-    def releases(self, project: str, *, pump: Pump = SILENT) -> Releases | None:
+    def releases(
+        self, project: str, *, stamp: Sequence[int] | None = None, pump: Pump = SILENT
+    ) -> Releases | None:
         """Return the versions of a project, None where no location has a file of it.
+
+        Args:
+            project: Normalised name.
+            stamp: Of the call, so that a folder is looked at once for all its projects; None to look.
+            pump: Of the call.
 
         Raises:
             NetworkError: A location is not there or cannot be read: without it, a file could come
@@ -93,9 +100,11 @@ class FlatIndex:
             return None
         rows: list[FileRow] = []
         skipped: dict[str, str] = {}
+        changes = iter(self.stamp() if stamp is None else stamp)
         for place in self._places:
+            links = self._page(place, pump) if isinstance(place, str) else self._links(place, next(changes))
             names = FileNames(project)
-            for link in self._links(place, pump):
+            for link in links:
                 if not _may_be_of(project, link.filename):
                     continue
                 try:
@@ -112,14 +121,14 @@ class FlatIndex:
         task = self._pages.get(url)
         return task is not None and task.done
 
-    def _links(self, place: str | Path, pump: Pump) -> list[Link]:
-        if isinstance(place, str):
-            return self._page(place, pump)
-        changed = _changed(place)
-        known = self._folders.get(place)
-        if known is None or known[0] != changed:
-            known = self._folders[place] = changed, _local_links(place)
-        return known[1]
+    def _links(self, place: Path, changed: int) -> list[Link]:
+        found = self._local.get((place, changed))
+        if found is None:
+            found = _local_links(place)
+            # What it was before is of no use to later calls.
+            self._local = {key: links for key, links in self._local.items() if key[0] != place}
+            self._local[place, changed] = found
+        return found
 
     def _page(self, url: str, pump: Pump) -> list[Link]:
         try:

@@ -261,7 +261,7 @@ class Registry:
                 if self._strategy is IndexStrategy.FIRST_INDEX:
                     unasked = tuple(other.name for other in indexes[position:])
                     break
-        flat = self.flat.releases(name, pump=pump) if uses_flat else None
+        flat = self.flat.releases(name, stamp=stamp, pump=pump) if uses_flat else None
         if missed is not None and not found and flat is None:
             raise missed
         releases = self._joined(name, flat, [releases for releases, _ in found], before)
