@@ -2,134 +2,57 @@
 
 from __future__ import annotations
 
-import itertools
+from typing import TYPE_CHECKING
 
-import attrs
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from packaging.requirements import Requirement
+from hypothesis import event, given, settings
 
 from puffin_api import errors
 from puffin_api._api.resolver import Resolver
-from puffin_api._model.options import ResolutionMode
-from puffin_api._model.target import Target
-from puffin_api._testing.fake_releases import FakeReleaseSource
+from tests.property.brute_force import World
+from tests.property.universes import Case, cases, source_of
 
-TARGET = Target.for_platform("3.12")
-Universe = dict[str, dict[int, list[str]]]
-
-
-@attrs.frozen
-class Case:
-    universe: Universe
-    requirements: list[str]
+if TYPE_CHECKING:
+    from puffin_api._model.resolution import Resolution
+    from puffin_api.protocols import ReleaseSource
+    from tests.property.brute_force import Answer
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    names = "abcde"[: draw(st.integers(2, 4))]
-    specifier = st.just("") | st.builds(
-        "{}{}".format, st.sampled_from([">=", "<=", "==", "!=", "<", ">"]), st.integers(1, 3)
-    )
-    name = st.sampled_from([*names, *names, "z"])  # z does not exist
-    requirement = st.builds("{}{}{}".format, name, st.sampled_from(["", "", "[x]"]), specifier)
-    dependency = st.builds("{}{}".format, requirement, st.sampled_from(["", "", '; extra == "x"']))
-    universe = {
-        n: {v: draw(st.lists(dependency, max_size=2)) for v in range(1, draw(st.integers(2, 4)))}
-        for n in names
-    }
-    return Case(universe, draw(st.lists(requirement, min_size=1, max_size=3)))
-
-
-def needed(universe: Universe, chosen: dict[str, int | None], requirements: list[str]) -> set[str] | None:
-    """Names that a choice needs, None where it leaves a requirement unmet."""
-    waiting = [Requirement(text) for text in requirements]
-    done: set[tuple[str, str]] = set()
-    while waiting:
-        requirement = waiting.pop()
-        version = chosen.get(requirement.name)
-        if version is None or not requirement.specifier.contains(str(version)):
-            return None
-        for extra in ("", *requirement.extras):
-            if (requirement.name, extra) in done:
-                continue
-            done.add((requirement.name, extra))
-            for dependency in map(Requirement, universe[requirement.name][version]):
-                marker = dependency.marker
-                if (marker is None and not extra) or (marker and marker.evaluate({"extra": extra})):
-                    waiting.append(dependency)
-    return {name for name, _ in done}
-
-
-def satisfiable(case: Case) -> bool:
-    names = sorted(case.universe)
-    for combination in itertools.product(*([None, *case.universe[name]] for name in names)):
-        if needed(case.universe, dict(zip(names, combination, strict=True)), case.requirements) is not None:
-            return True
-    return False
-
-
-def source_of(case: Case) -> FakeReleaseSource:
-    source = FakeReleaseSource()
-    for name, releases in case.universe.items():
-        for version, requires in releases.items():
-            source.serve(name, str(version), requires=requires, extras=["x"])
-    return source
-
-
-def answer(case: Case, mode: ResolutionMode = ResolutionMode.HIGHEST) -> dict[str, int] | None:
+def resolve(case: Case, source: ReleaseSource | None = None) -> Resolution | None:
+    resolver = Resolver(source or source_of(case))
     try:
-        resolution = Resolver(source_of(case)).resolve(case.requirements, target=TARGET, mode=mode)
+        return resolver.resolve(case.requirements, **case.options())  # type: ignore[arg-type]  # options are passed on
     except (errors.ResolutionFailed, errors.PackageNotFound):
         return None
-    return {name: int(package.version) for name, package in resolution.packages.items()}
+
+
+def pins(resolution: Resolution | None) -> Answer | None:
+    if resolution is None:
+        return None
+    return {name: package.version for name, package in resolution.packages.items()}
+
+
+@settings(max_examples=500)
+@given(cases())
+def test_there_is_an_answer_just_where_brute_force_finds_one(case: Case) -> None:
+    world = World(case)
+    found = pins(resolve(case))
+
+    event("solvable" if found is not None else "unsolvable")
+    assert (found is not None) == (next(world.answers(), None) is not None)
+    if found is not None:
+        assert world.faults(found) == []
+        assert found in list(world.answers())
 
 
 @settings(max_examples=400)
-@given(cases(), st.sampled_from([ResolutionMode.HIGHEST, ResolutionMode.LOWEST]))
-def test_there_is_an_answer_just_where_brute_force_finds_one(case: Case, mode: ResolutionMode) -> None:
-    found = answer(case, mode)
-
-    assert (found is not None) == satisfiable(case)
-    if found is not None:
-        assert needed(case.universe, dict(found), case.requirements) == set(found)
-
-
 @given(cases())
-def test_the_same_question_has_the_same_answer(case: Case) -> None:
-    source = source_of(case)
-    first = answer(case)
-    assert first == answer(case)
-    if first is None:
+def test_every_other_answer_is_less_welcome_somewhere(case: Case) -> None:
+    """Whoever was decided first and differs got the best version that leaves any answer."""
+    world = World(case)
+    found = pins(resolve(case))
+    if found is None:
         return
 
-    once = Resolver(source).resolve(case.requirements, target=TARGET)
-    again = Resolver(source).resolve(case.requirements, target=TARGET)
-    elsewhere = Resolver(source_of(case)).resolve(case.requirements, target=TARGET)
-
-    assert once == again == elsewhere
-
-
-@given(cases())
-def test_each_step_of_a_failure_follows_from_the_steps_before(case: Case) -> None:
-    error = failure_of(case)
-    if error is None:
-        return
-
-    data = error.derivation.to_dict()
-    nodes = data["nodes"]
-    assert isinstance(nodes, list)
-    for place, node in enumerate(nodes):
-        assert all(cause < place for cause in node.get("causes", ()))
-    assert nodes[-1]["terms"] == []
-    assert error.explain("full")
-
-
-def failure_of(case: Case) -> errors.ResolutionFailed | None:
-    try:
-        Resolver(source_of(case)).resolve(case.requirements, target=TARGET)
-    except errors.ResolutionFailed as error:
-        return error
-    except errors.PackageNotFound:
-        return None
-    return None
+    for other in world.answers():
+        common = found.keys() & other.keys()
+        assert other == found or any(world.rank(n, found[n]) > world.rank(n, other[n]) for n in common), other
