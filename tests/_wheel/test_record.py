@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puffin_api._wheel.record import digest_bytes, encode_digest, parse_record, record_row
+from puffin_api._wheel.record import digest_bytes, encode_digest, parse_record, record_paths, record_row
 
 PATHS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
 
@@ -76,3 +76,14 @@ def test_csv_written_by_others_is_read(rows):
     csv.writer(text).writerows(rows)
 
     assert parse_record(text.getvalue()) == [tuple(row) for row in rows]
+
+
+@given(st.text('a,"\r\n/\u2028=', max_size=30))
+def test_paths_alone_are_those_of_the_rows(text):
+    try:
+        expected = [path for path, _, _ in parse_record(text)]
+    except ValueError:
+        with pytest.raises(ValueError, match="cannot be read"):
+            record_paths(text)
+    else:
+        assert record_paths(text) == expected

@@ -82,8 +82,7 @@ class Leaving:
 
     def _add(self, name: str, location: str, kind: str) -> None:
         base = os.path.dirname(location)
-        rows = self._rows(name, location, kind)
-        paths = [row[0] for row in rows]
+        paths = self._paths(name, location, kind)
         self._owned.add(base, paths)
         if kind == "egg-link":
             self._forget_path(location)
@@ -93,12 +92,12 @@ class Leaving:
             self._tokens.update(_tokens(paths, os.path.basename(location)))
         self.removed.append((base, paths))
 
-    def _rows(self, name: str, location: str, kind: str) -> Sequence[tuple[str, str, str]]:
+    def _paths(self, name: str, location: str, kind: str) -> Sequence[str]:
         if kind == "egg-link":
-            return [(os.path.basename(location), "", "")]
-        rows = DistributionFolder(location, kind).record()
-        if rows:
-            return rows
+            return [os.path.basename(location)]
+        paths = DistributionFolder(location, kind).paths()
+        if paths:
+            return paths
         missing = "RECORD" if kind == "dist-info" else "installed-files.txt"
         raise InstallFailed(
             f"{name} cannot be removed: {location} has no {missing}, so its files are not known",

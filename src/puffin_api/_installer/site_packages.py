@@ -9,7 +9,7 @@ from puffin_api._installer.journal import PREFIX
 from puffin_api._model.dist_info import split_dist_info, split_egg_info
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
 from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
-from puffin_api._wheel.record import parse_record
+from puffin_api._wheel.record import parse_record, record_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +51,20 @@ class DistributionFolder:
             return self._installed_files()
         return None
 
+    def paths(self) -> Sequence[str]:
+        """Return the path of each file as `record` does; none where there is no list."""
+        if self.kind == "dist-info":
+            try:
+                return record_paths(self.read_text("RECORD") or "")
+            except ValueError:
+                return ()
+        return [row[0] for row in self.record() or ()]
+
     def module_files(self) -> Sequence[str]:
         """Return the absolute paths of all modules, by the path as given and by the real one."""
         bases = {os.path.dirname(self._path)}
         bases |= {os.path.realpath(base) for base in bases}
-        paths = [row[0] for row in self.record() or () if row[0].endswith(_MODULE_SUFFIXES)]
+        paths = [path for path in self.paths() if path.endswith(_MODULE_SUFFIXES)]
         return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
 
     def _file(self, name: str) -> str:

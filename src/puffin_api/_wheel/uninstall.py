@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CACHE = "__pycache__"
+_NO_NAMES = frozenset(("", ".", ".."))
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Removal:
@@ -43,16 +45,18 @@ class OwnedFiles:
 
     def add(self, base: str, paths: Iterable[str]) -> None:
         """Add the files of one distribution; paths are relative to ``base``, as RECORD has them."""
-        known: dict[str, str | None] = {}
+        known: dict[str, set[str] | None] = {}
         for path in paths:
             folder, _, name = path.rpartition("/")
-            if folder not in known:
-                known[folder] = self._folder(base, folder)
-            place = known[folder]
-            if place is None or name in {"", ".", ".."}:
+            try:
+                names = known[folder]
+            except KeyError:
+                place = self._folder(base, folder)
+                names = known[folder] = None if place is None else self._names[place]
+            if names is None or name in _NO_NAMES:
                 self._refused.append(path)
             else:
-                self._names[place].add(name)
+                names.add(name)
 
     def add_folder(self, path: str) -> None:
         """Add a folder that belongs to the distributions whatever is in it: a dist-info folder."""
@@ -161,24 +165,30 @@ class _Sweep:
             pending += found.folders
 
     def _read(self, folder: str, entries: Iterable[os.DirEntry[str]], found: _Folder) -> None:
-        names, children = self._names.get(folder, ()), self._children.get(folder, ())
-        in_cache = folder.endswith(os.sep + _CACHE)
-        mine = found.mine
+        names, children = self._names.get(folder, _NOTHING), self._children.get(folder, _NOTHING)
+        files: list[str] = []
         for entry in entries:
-            name = entry.name
-            if name in names and not entry.is_dir(follow_symlinks=False):  # nearly all of them
-                mine.append(name)
-            elif entry.is_dir(follow_symlinks=False):
-                if name in children or (name == _CACHE and names):
-                    found.folders.append(entry.path)
-                else:
-                    found.stray = True
-            elif in_cache and self._is_compiled(folder, name):
-                mine.append(name)
+            if not entry.is_dir(follow_symlinks=False):  # nearly all of them
+                files.append(entry.name)
+            elif entry.name in children or (entry.name == _CACHE and names):
+                found.folders.append(entry.path)
             else:
                 found.stray = True
-                if name in children:
-                    self._removal.refused.append(entry.path)
+        found.mine = files if names.issuperset(files) else self._mine(folder, files, found)
+
+    def _mine(self, folder: str, files: Iterable[str], found: _Folder) -> list[str]:
+        """Return the owned ones among the files of a folder; the others make it stray."""
+        names, children = self._names.get(folder, _NOTHING), self._children.get(folder, _NOTHING)
+        in_cache = folder.endswith(os.sep + _CACHE)
+        mine: list[str] = []
+        for name in files:
+            if name in names or (in_cache and self._is_compiled(folder, name)):
+                mine.append(name)
+                continue
+            found.stray = True
+            if name in children:  # a link, or a file, where a folder should be
+                self._removal.refused.append(f"{folder}{os.sep}{name}")
+        return mine
 
     def _is_compiled(self, cache: str, name: str) -> bool:
         """Tell whether a file of ``__pycache__`` was compiled from an owned module."""
