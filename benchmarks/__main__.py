@@ -197,10 +197,11 @@ class Bench:
             Installer(first, client).install(resolution)
             self.uv(*sync, "-p", python_of(interpreter.create_venv(self.fresh("venv"))), cache=uv_cache)
             bare = BareLoop(first.scheme.purelib)
-            rounds = [self._places(interpreter, client, uv_cache) for _ in range(self.rounds)]
+            rounds = [self._places(interpreter, uv_cache) for _ in range(self.rounds)]
             # Nothing is deleted between what is timed: ext4 is slow to make files where many were
             # removed within the last seconds.
-            for theirs, installer in rounds:
+            for theirs, environment in rounds:
+                installer = Installer(environment, client)
                 self.pair(
                     "install, warm",
                     case,
@@ -208,7 +209,8 @@ class Bench:
                     lambda to=installer: timed(lambda: to.install(resolution))[0],
                     lambda: bare.install(self.fresh("floor")),
                 )
-            for theirs, installer in rounds:
+            for theirs, environment in rounds:
+                installer = Installer(environment, client)
                 self.pair(
                     "no-op plan",
                     case,
@@ -217,21 +219,22 @@ class Bench:
                 )
             remove = ("pip", "uninstall", "-q", "-r", pins)
             names = list(resolution.packages)
-            for theirs, installer in rounds:
+            for theirs, environment in rounds:
+                installer = Installer(environment, client)
                 self.pair(
                     "uninstall",
                     case,
                     lambda python=theirs: self.uv(*remove, "-p", python, cache=uv_cache),
-                    lambda to=installer: timed(lambda: to.uninstall(names))[0],
+                    lambda to=installer, env=environment: uninstall(to, env, names),
                     bare.uninstall,
                 )
 
-    def _places(self, interpreter: Interpreter, client: Client, uv_cache: Path) -> tuple[Path, Installer]:
+    def _places(self, interpreter: Interpreter, uv_cache: Path) -> tuple[Path, Environment]:
         """Make an environment for each of the two."""
         theirs = python_of(interpreter.create_venv(self.fresh("venv")))
         # Otherwise uv would be charged for asking each new interpreter what it is.
         self.uv("pip", "list", "-q", "-p", theirs, cache=uv_cache)
-        return theirs, Installer(interpreter.create_venv(self.fresh("venv")), client)
+        return theirs, interpreter.create_venv(self.fresh("venv"))
 
 
 class BareLoop:
@@ -274,6 +277,14 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     begun = time.perf_counter()
     result = call()
     return time.perf_counter() - begun, result
+
+
+def uninstall(installer: Installer, environment: Environment, names: list[str]) -> float:
+    """Time the call alone, but let nobody else be timed while the trash is being emptied after it."""
+    seconds, _ = timed(lambda: installer.uninstall(names))
+    while any(name.startswith(".puffin-") for name in os.listdir(environment.scheme.purelib)):
+        time.sleep(0.01)
+    return seconds
 
 
 def python_of(environment: Environment) -> Path:
