@@ -132,8 +132,40 @@ def releases(draw: st.DrawFn, name: str, names: str) -> tuple[Release, ...]:
     )
 
 
+_PLAIN = ("1.0", "2.0", "2.0+local", "3.0")
+_NARROW = ("", "==1.0", "==2.0", "==3.0", ">=2", "<3", "!=2.0", "<2", ">2.0", "<=1.0", "[x]", "[x]>=2")
+
+
+@functools.cache
+def _links(names: str) -> st.SearchStrategy[str]:
+    markers = ("", "", "", '; extra == "x"')
+    return st.sampled_from(["".join(parts) for parts in itertools.product(names, _NARROW, markers)])
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def tangles(draw: st.DrawFn) -> Case:
+    """A universe in which everything can be used and little goes together: the search has to learn."""
+    names = "abcde"[: draw(st.integers(3, 5))]
+    links = st.lists(_links(names), min_size=1, max_size=3)
+    yanked = draw(st.sampled_from(["", "", *_PLAIN]))
+    universe = {
+        name: tuple(
+            Release(version=version, requires=tuple(draw(links)), is_yanked=version == yanked)
+            for version in _PLAIN
+        )
+        for name in names
+    }
+    wanted = [f"{name}{draw(st.sampled_from(['', '', '', '>=2', '[x]', '==2.0']))}" for name in names[:2]]
+    return Case(
+        universe=universe,
+        requirements=tuple(wanted),
+        constraints=draw(st.sampled_from([(), (), ("a==2.0",), ("c==2.0",), ("c<3",)])),
+        mode=draw(st.sampled_from(ResolutionMode)),
+    )
+
+
+@st.composite
+def mixtures(draw: st.DrawFn) -> Case:
     """A universe and a question, with some of everything that can be asked."""
     names = _NAMES[: draw(st.integers(2, 4))]
     universe = {name: draw(releases(name, names)) for name in names}
@@ -154,3 +186,8 @@ def cases(draw: st.DrawFn) -> Case:
         mode=draw(st.sampled_from(ResolutionMode)),
         prereleases=draw(st.sampled_from(PrereleaseMode)),
     )
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """Universes with some of everything, and universes in which little goes together."""
+    return mixtures() | tangles()
