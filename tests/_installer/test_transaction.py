@@ -518,6 +518,16 @@ def test_copying_on_another_volume_checks_for_room(place):
     assert place.tree() == before
 
 
+def test_a_pool_that_is_closed_already_leaves_no_trash(place):
+    files = {f"a/m{number}.py": "" for number in range(150)}
+    place.change(place.wheel("a", "1.0", files=files))
+    pool = WorkerPool(1)
+    pool.close()
+
+    assert place.change(remove=["a"], pool=pool).trash is None
+    assert os.listdir(place.site) == []
+
+
 def test_a_pool_that_closes_before_the_trash_is_empty_empties_it(place):
     files = {f"a/m{number}.py": "" for number in range(150)}
     place.change(place.wheel("a", "1.0", files=files))

@@ -135,7 +135,9 @@ def commit(
             work.inspect(expected_fingerprint)
             work.stage()
             work.change()
-            return work.finish()
+            result = work.finish()
+        # Last of all: whoever empties the trash would compete with us for the interpreter lock.
+        return attrs.evolve(result, trash=work.empty_trash())
     except OSError as error:
         raise typed_error(error, doing="change the environment", place=work.base) from error
 
@@ -257,12 +259,8 @@ class _Commit:
         self.lap("commit")
 
     def finish(self) -> CommitResult:
-        """Remove what is left over, now or, where it is much, in the pool."""
-        trash: Task[None] | None = None
-        if self._pool is not None and self._leaving.files > _MANY_FILES:
-            trash = self._pool.submit(lambda: clean(self._folder, self._files))
-            trash.on_done(functools.partial(_make_sure, trash, self._folder, self._files))
-        else:
+        """Remove what is left over, unless it is so much that `empty_trash` is to do it."""
+        if not self._is_much:
             try:
                 clean(self._folder, self._files)
             except OSError as error:  # the change is made; the next one removes what is left
@@ -276,8 +274,24 @@ class _Commit:
             notices=tuple(self._notices),
             timings=self._timings,
             removed=tuple(self._removed()),
-            trash=trash,
+            trash=None,
         )
+
+    @property
+    def _is_much(self) -> bool:
+        return self._pool is not None and self._leaving.files > _MANY_FILES
+
+    def empty_trash(self) -> Task[None] | None:
+        """Have the pool remove what is left over, where that is much."""
+        if self._pool is None or not self._is_much:
+            return None
+        try:
+            trash = self._pool.submit(lambda: clean(self._folder, self._files))
+        except RuntimeError:  # the client was closed meanwhile
+            self._discard()
+            return None
+        trash.on_done(functools.partial(_make_sure, trash, self._folder, self._files))
+        return trash
 
     def _removed(self) -> Iterator[RemovedFiles]:
         """Give the removed files below the folders as given too: modules are loaded by that path."""
