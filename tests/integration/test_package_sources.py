@@ -27,12 +27,13 @@ class Gone(Exception):
 class Shelf:
     """A source in memory: requirements by name and version."""
 
-    def __init__(self, projects, *, fails=None, says=None):
+    def __init__(self, projects, *, fails=None, says=None, has_hashes=True):
         self.projects = projects
         self.fails = fails or {}
         """Errors by what is asked: a project, or `metadata` or `fetch` and a file name."""
         self.says = says or {}
         """Other metadata by file name."""
+        self.has_hashes = has_hashes
         self.asked = []
         self.threads = set()
 
@@ -68,7 +69,8 @@ class Shelf:
 
     def _file(self, name, version):
         filename = f"{name}-{version}-py3-none-any.whl"
-        hashes = {"sha256": hashlib.sha256(self._data(name, version)).hexdigest()}
+        digest = hashlib.sha256(self._data(name, version)).hexdigest()
+        hashes = {"sha256": digest} if self.has_hashes else {}
         return DistFile(name=name, version=version, filename=filename, url=f"shelf:{filename}", hashes=hashes)
 
 
@@ -280,10 +282,11 @@ def test_all_threads_that_wait_for_a_project_get_its_error(make_client):
         assert list(pool.map(ask, range(4), timeout=SECONDS)) == [error] * 4
 
 
-def test_two_sources_that_share_a_cache_do_not_get_each_others_files(make_client, tmp_path):
+@pytest.mark.parametrize("has_hashes", [True, False])
+def test_two_sources_that_share_a_cache_do_not_get_each_others_files(make_client, tmp_path, has_hashes):
     """A source has no address: nothing but digests tells its files from those of another."""
     for number, word in enumerate(("one", "two")):
-        shelf = Shelf({"app": {"1.0": [f"{word}; extra == 'x'"]}})
+        shelf = Shelf({"app": {"1.0": [f"{word}; extra == 'x'"]}}, has_hashes=has_hashes)
         client = make_client(shelf)
         target = Environment.directory(tmp_path / f"place{number}", target=TARGET)
         Installer(target, client).install(Resolver(client).resolve(["app"], target=TARGET))

@@ -18,7 +18,23 @@ _NUMBERS = st.integers(0, 12) | st.sampled_from([99, 100, 2024, 20240101, *_HUGE
 _PRE = st.sampled_from(["", "", "a0", "a1", "b1", "rc1", "rc10", "c2", "alpha3"])
 _POST = st.sampled_from(["", "", "", ".post0", ".post1", ".post10", "-3", ".r4"])
 _DEV = st.sampled_from(["", "", "", ".dev0", ".dev1", ".dev12"])
-_LOCALS = ("", "", "", "+0", "+1", "+2", "+10", "+1.2", "+a", "+abc", "+abc.1", "+abc.d", "+abcd", "+a.1.b")
+_LOCALS = (
+    "",
+    "",
+    "",
+    "+0",
+    "+1",
+    "+2",
+    "+10",
+    "+1.2",
+    "+a",
+    "+abc",
+    "+abc.1",
+    "+abc1",
+    "+abc.d",
+    "+abcd",
+    "+a.1.b",
+)
 
 
 @st.composite

@@ -12,7 +12,7 @@ from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.layout import CacheLayout
 from puffin_api._cache.locks import FileLocks
 from puffin_api._cache.store import EntryStore
-from puffin_api._fs import choose_directory_link, detect_link_support
+from puffin_api._fs import choose_directory_link, detect_link_support, unique_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class ClientParts:
     ) -> None:
         self._cache = cache
         self._make_registry = make_registry
+        self._token = unique_name()
         self.pool = pool
         """The threads of the client."""
 
@@ -119,7 +120,7 @@ class ClientParts:
         """The wheels that lie unpacked in the cache."""
         from puffin_api._preparer.wheel_index import CachedWheels
 
-        return CachedWheels(self.cache.layout, self.cache.archives)
+        return CachedWheels(self.cache.layout, self.cache.archives, kind=self._wheel_kind)
 
     @functools.cached_property
     def preparer(self) -> WheelPreparer:
@@ -157,6 +158,16 @@ class ClientParts:
         """Store what the registry has learned, if there is one."""
         if "registry" in self.__dict__:
             self.registry.flush()
+
+    def _wheel_kind(self, file: DistFile) -> str:
+        """Return the folder of the cache for a wheel; what nothing tells from others is for us alone."""
+        from puffin_api._client.source_index import SOURCE_PREFIX
+        from puffin_api._preparer.wheel_index import wheel_kind
+
+        kind = wheel_kind(file)
+        # Every client calls its sources alike: only a digest says that a wheel is the same one.
+        is_anonymous = file.index.startswith(SOURCE_PREFIX) and not file.hashes
+        return f"{kind}/{self._token}" if is_anonymous else kind
 
     def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
         digests = self.registry.fetcher.fetch_file(file, target, pump=pump)

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from puffin_api._model.releases import Releases
     from puffin_api.protocols import PackageSource
 
+SOURCE_PREFIX = "package-source:"
+"""What the URLs that stand for sources begin with."""
+
 
 class SourceIndex:
     """A custom source in the place of an index."""
 
     def __init__(self, source: PackageSource, number: int, clock: Callable[[], float]) -> None:
         self.source = source
-        self.url = f"package-source:{number}"
+        self.url = f"{SOURCE_PREFIX}{number}"
         """Stands in ``FileRow.index``, so that its files find their way back."""
         self.name = type(source).__name__
         self.explicit = False

@@ -39,10 +39,12 @@ class Stage:
         self._files = files
         self._volume = files.volume(self._base)
         self._volumes: dict[str, int] = {}
+        self._archives: dict[str, int] = {}
         self._parts: dict[int, str] = {self._volume: folder}
         """The folder of the transaction on each volume that it changes."""
         self._aside = 0
         self._made: set[str] = set()
+        self._innermost_first = sorted(places.folders.items(), key=lambda item: -len(item[1]))
         self._flat = _flat_names(layouts)
         self._changed: dict[str, None] = {}
         self._new_folders: dict[str, str] = {}
@@ -52,7 +54,7 @@ class Stage:
 
     def aside_path(self, path: str) -> Step:
         """Return the step that takes an existing entry away."""
-        for place, folder in self._innermost_first():
+        for place, folder in self._innermost_first:
             if path.startswith(folder + os.sep):
                 return self.aside(place, path[len(folder) + 1 :])
         raise AssertionError(f"{path} is outside all places")
@@ -163,7 +165,7 @@ class Stage:
         job = _Job([path for path in folders if path not in self._made], self._files)
         source, ways = layout.archive, self._files.ways
         for place, target, old, paths in self._sources(layout):
-            volumes = (self._files.volume(source), self._volume_of(place))
+            volumes = (self._volume_of_archive(source), self._volume_of(place))
             kind, placed = linker.known(volumes), 0
             if kind is None:
                 job.make_folders()
@@ -221,6 +223,13 @@ class Stage:
             self._parts[volume] = f"{folder}{os.sep}{os.path.basename(self._folder)}{PART_SUFFIX}"
         return self._parts[volume]
 
+    def _volume_of_archive(self, files: str) -> int:
+        """Return the volume of an archive's files: the one of the folder that all archives lie in."""
+        archives = os.path.dirname(os.path.dirname(files))
+        if archives not in self._archives:
+            self._archives[archives] = self._files.volume(archives)
+        return self._archives[archives]
+
     def _volume_of(self, place: str) -> int:
         if place not in self._volumes:
             folder = self._places.folders[place]
@@ -242,9 +251,6 @@ class Stage:
             return os.path.relpath(path, self._base)
         except ValueError:  # another drive
             return path
-
-    def _innermost_first(self) -> list[tuple[str, str]]:
-        return sorted(self._places.folders.items(), key=lambda item: -len(item[1]))
 
 
 class _Job:

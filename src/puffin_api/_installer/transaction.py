@@ -205,7 +205,8 @@ class _Commit:
 
     def inspect(self, expected: str | None) -> None:
         """Look at the environment and work out all steps; everything that speaks against it is found here."""
-        os.makedirs(self.base, exist_ok=True)
+        if not os.path.isdir(self.base):
+            os.makedirs(self.base, exist_ok=True)
         listing = self._look()
         if expected is not None and listing.fingerprint != expected:
             raise self._outdated(listing)

@@ -49,7 +49,8 @@ class Run:
         """Look at candidates until one is different.
 
         Where that is all versions that the package may have now, some more are looked at, as
-        whoever brought it into this corner will next try one of those.
+        whoever brought it into this corner will next try one of those. Versions that the caller
+        leaves out for good are never tried.
         """
         package = self._package
         candidates = package.candidates
@@ -57,13 +58,13 @@ class Run:
         while not self._is_over and (batch := candidates.ordered(mask, package.widest)):
             mask = self._extend(batch, mask)
         if self._alike and not self._is_over:
-            mask = candidates.after(package.full & ~package.unusable, self._last)
+            mask = candidates.after(package.possible & ~package.unusable, self._last)
             self._extend(candidates.ordered(mask, package.widest), mask)
 
     @property
     def count(self) -> int:
-        """How many of the versions that the package may have now are excluded."""
-        return max(1, (self._alike & self._package.current).bit_count())
+        """How many versions are excluded, also of those that it may not have now: each was a conflict."""
+        return max(1, self._alike.bit_count())
 
     def incompatibility(self) -> Dependency | None:
         """Return what excludes them all; None where there is nothing to exclude."""

@@ -111,7 +111,7 @@ class Policy:
             if reason := self._objection(file, yanked=yanked):
                 reasons[filename] = reason
             elif rank < 0:
-                source = file
+                source = source or file
             elif best is None or rank < best_rank:
                 best, best_rank = file, rank
             elif rank == best_rank and file.wheel.build > best.wheel.build:
@@ -186,7 +186,7 @@ def admits_python(requires_python: str, target: Target) -> bool:
 class Candidates:
     """The versions of one project, for one resolution, best first."""
 
-    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_withdrawn", "_yanked", "view")
+    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_tiers", "_withdrawn", "_yanked", "view")
 
     def __init__(
         self,
@@ -199,6 +199,7 @@ class Candidates:
     ) -> None:
         self.view = view
         self._prereleases = view.releases.prereleases
+        self._tiers = view.releases.tiers
         self._shown = shown
         """Pre-releases beside stable versions (True), never (False), or after them (None)."""
         self._lowest = lowest_first
@@ -222,6 +223,8 @@ class Candidates:
             stable = mask  # nothing stable is left: pre-releases become visible
         if not stable:
             return 0
+        if self._tiers:
+            stable = next((found for tier in self._tiers if (found := stable & tier)), stable)
         one = lowest(stable) if self._lowest else highest(stable)
         return one.bit_length() - 1
 
@@ -243,9 +246,14 @@ class Candidates:
         return result
 
     def after(self, mask: int, bit: int) -> int:
-        """Return the versions of the mask that come after one in the order of versions."""
+        """Return the versions of the mask that come after one: later in its tier, or in later tiers."""
         mask &= ~ABSENT
-        return mask & -(2 << bit) if self._lowest else mask & ((1 << bit) - 1)
+        after = -(2 << bit) if self._lowest else (1 << bit) - 1
+        for number, tier in enumerate(self._tiers):
+            if tier >> bit & 1:
+                later = sum(self._tiers[number + 1 :])  # tiers have no version in common
+                return mask & (tier & after | later)
+        return mask & after
 
     def hidden(self, mask: int) -> int:
         """Return the versions of the mask that are left out for being pre-releases."""

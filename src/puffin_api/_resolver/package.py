@@ -104,6 +104,16 @@ class Package:
         self.current &= allowed
         self.history.append((-1, self.current, allowed, cause, 0))
 
+    @property
+    def possible(self) -> int:
+        """The states that what holds before any decision leaves."""
+        mask = self.full
+        for assignment in self.history:
+            if assignment[4]:
+                break
+            mask = assignment[1]
+        return mask
+
     def find_edge(self, target: Package, states: int, extra: str) -> Dependency | None:
         """Return the dependency that was told for another version and is the same."""
         for edge in self.edges:

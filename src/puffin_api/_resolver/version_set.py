@@ -58,12 +58,11 @@ def runs(mask: int, known: int) -> Iterator[tuple[int, int]]:
 
     Bits outside ``known`` do not interrupt a run.
     """
-    first = last = -1
-    for bit in bits(known & ~ABSENT):
-        if mask >> bit & 1:
-            first, last = (bit if first < 0 else first), bit
-        elif first >= 0:
-            yield first, last
-            first = -1
-    if first >= 0:
-        yield first, last
+    known &= ~ABSENT
+    mask &= known
+    while mask:
+        first = lowest(mask)
+        interruption = lowest(known & ~mask & -first)
+        run = mask & (interruption - 1)  # all that is left, where nothing interrupts it
+        yield first.bit_length() - 1, run.bit_length() - 1
+        mask ^= run
