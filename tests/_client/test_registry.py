@@ -246,6 +246,35 @@ def test_a_pinned_project_comes_from_nowhere_else(serve, make_registry, tmp_path
     assert one.count() == 0
 
 
+def test_an_unknown_project_comes_with_a_hint_at_the_indexes_that_wait_for_pins(serve, make_registry):
+    public = serve()
+    special = Index("https://special.invalid/", name="special", explicit=True)
+    with pytest.raises(PackageNotFound) as caught:
+        look_up(make_registry(public, special), "a")
+    assert caught.value.hint == (
+        "Check the spelling, or add the index that has it; special: asked for projects that are pinned to it."
+    )
+
+    with pytest.raises(PackageNotFound) as caught:
+        look_up(make_registry(public, special, pins={"a": 0}), "a")
+    assert caught.value.hint == "Check the spelling, or pin it to the index that has it."
+
+
+@pytest.mark.parametrize("status", [206, 304, 400, 416])
+def test_only_not_here_means_not_here(clock, retries, status):
+    page = b'{"files": [{"filename": "a-1.0.tar.gz", "url": "x"}]}'
+    transport = FakeTransport(
+        {"https://one/simple/a/": FakeResponse(status=status), "https://two/simple/a/": page}
+    )
+    indexes = [Index("https://one/simple"), Index("https://two/simple")]
+    registry = Registry(indexes, transport=transport, retries=retries, clock=clock)
+    with pytest.raises(ServerError) as caught:
+        look_up(registry, "a")
+
+    assert caught.value.status == status
+    assert transport.count("two") == 0
+
+
 def test_an_empty_page_is_an_answer(serve, make_registry):
     one, two = serve(), serve({"a": ["1.0"]})
     one.page("/simple/a/", '{"files": []}', Content_Type="application/json")

@@ -209,14 +209,16 @@ def test_a_wheel_that_is_built_anew_is_read_anew(make_client, make_venv, links, 
         return make_client(links.as_uri()) if as_index else make_client(find_links=[folder])
 
     put(folder, wheel("a", "1.0", requires=["missing"]))
-    client, before = client_of_place(), folder.stat()
+    client, gone, before = client_of_place(), client_of_place(), folder.stat()
     assert find_error(lambda: resolve(client, "a")) is not None
+    assert find_error(lambda: resolve(gone, "a")) is not None
+    gone.close()  # now the cache knows what it knew
     (entry,) = wheel("a", "1.0", files={"new.py": ""}).items()
     (folder / entry[0]).write_bytes(entry[1])
     os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    assert resolve(client, "a") == {"a": ("1.0", "file")}
     assert resolve(client_of_place(), "a") == {"a": ("1.0", "file")}
+    assert resolve(client, "a") == {"a": ("1.0", "file")}
     environment = make_venv()
     install(client, environment, "a")
     (installed,) = environment.installed()

@@ -329,12 +329,12 @@ class Registry:
         asked = [index.name for index in self._indexes_for(name)]
         asked += [] if is_pinned else self.flat.locations
         where = ", ".join(asked) if asked else "no index at all"
+        waiting = [] if is_pinned else [index.name for index in self._indexes if index.explicit]
         return PackageNotFound(
             f"There is no project called {name} at {where}"
             + (", to which it is pinned" if is_pinned else ""),
-            hint="Check the spelling, or "
-            + ("pin it to" if is_pinned else "add")
-            + " the index that has it.",
+            hint=f"Check the spelling, or {'pin it to' if is_pinned else 'add'} the index that has it"
+            + (f"; {', '.join(waiting)}: asked for projects that are pinned to it." if waiting else "."),
             name=name,
             indexes=asked,
         )

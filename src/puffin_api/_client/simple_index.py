@@ -138,7 +138,8 @@ class SimpleIndex:
         if answer.status == 304 and known is not None:
             self._renew(project, known, answer, now)
             return known, 0
-        if answer.status not in (200, 304, 404, 410):
+        # "Not changed" without a page to be compared with is no answer, and must not count as "not here".
+        if answer.status not in (200, 404, 410):
             url = redact(answer.url)
             raise ServerError(f"{url} answered {answer.status}", url=url, status=answer.status)
         policy = Policy.of(answer.headers, now)
