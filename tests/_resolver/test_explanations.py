@@ -220,6 +220,15 @@ def test_a_direct_url_deep_in_the_graph_bars_its_version(source: FakeReleaseSour
     assert codes(failed(source, "a"), "a") == {"2.0": "direct-url"}
 
 
+def test_indexes_that_were_not_asked_are_named(source: FakeReleaseSource) -> None:
+    source.serve("a", "1.0", requires=["b>=2"])
+    source.serve("b", "1.0")
+    source.releases("b").unasked = ("mirror",)
+
+    assert failed(source, "a").hint.startswith("mirror not asked for b, as fake knows it")
+    assert failed(source, "a==7").hint == ""
+
+
 def test_an_error_is_data_and_survives_pickling(source: FakeReleaseSource) -> None:
     serve_menu(source)
     error = failed(source, "menu", "icons<2")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from packaging.version import InvalidVersion, Version
-
-from puffin_api._model.version_key import version_key
+from puffin_api._model.version_key import sort_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,12 +95,11 @@ def releases_of(
     for file in files:
         known = parsed.get(file.version)
         if known is None:
-            try:
-                version = Version(file.version)
-            except InvalidVersion:
+            known = sort_version(file.version)
+            if known is None:
                 left_out[file.filename] = f"{file.version!r} is not a valid version"
                 continue
-            known = parsed[file.version] = (version_key(version), str(version), version.is_prerelease)
+            parsed[file.version] = known
         file.version = known[1]
         groups.setdefault(known[0], []).append(file)
     by_key = {key: (text, pre) for key, text, pre in parsed.values()}

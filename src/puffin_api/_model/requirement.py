@@ -14,7 +14,9 @@ from puffin_api.errors import RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from puffin_api._model.version_key import Bounds
+    from collections.abc import Sequence
+
+    from puffin_api._model.version_key import Bounds, Interval
 
 # ``<residual> and extra == "x"`` or ``extra == "x"`` alone: how build backends write extras.
 _GATE = re.compile(
@@ -70,7 +72,7 @@ class RequirementRow:
         self.gate = gate
         self.marker = marker
         self.url = url
-        self.singleton = bool(specifier) and _is_singleton(bounds)
+        self.singleton = specifier.startswith("===") if bounds is None else _is_singleton(bounds)
         """True where the specifier leaves one version (and its local builds)."""
 
     def __repr__(self) -> str:
@@ -144,14 +146,21 @@ def lenient_row(text: str) -> RequirementRow:
 
 def row_of(requirement: Requirement, text: str | None = None) -> RequirementRow:
     """Cut a parsed requirement up; ``text`` is how it was written."""
-    specifier = str(requirement.specifier)
+    try:
+        specifier = str(requirement.specifier)
+        bounds = specifier_bounds(specifier) if specifier else EVERYTHING
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise RequirementInvalid(
+            f"A version in a requirement of {requirement.name} is not one that can be read: {error}",
+            text=str(requirement)[:200] if text is None else text,
+        ) from error
     gate, marker = _split_marker("" if requirement.marker is None else str(requirement.marker))
     return RequirementRow(
         str(requirement) if text is None else text,
         normalize(requirement.name),
         tuple(sorted(normalize(extra) for extra in requirement.extras)),
         specifier,
-        specifier_bounds(specifier) if specifier else EVERYTHING,
+        bounds,
         gate,
         marker,
         requirement.url or "",
@@ -178,9 +187,9 @@ def extras_in(marker: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_ANY_EXTRA.findall(marker)))
 
 
-def _is_singleton(bounds: Bounds) -> bool:
-    if bounds is None or len(bounds) != 1:
-        return bounds is None
+def _is_singleton(bounds: Sequence[Interval]) -> bool:
+    if len(bounds) != 1:
+        return False
     ((low, high),) = bounds
     return low != "" and high.startswith(low) and len(high) == len(low) + 1
 

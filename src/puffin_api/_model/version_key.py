@@ -49,14 +49,14 @@ def sort_version(text: str) -> tuple[str, str, bool] | None:
 
     Most versions are plain releases, and most of those are versions of many projects.
     """
-    if _RELEASE(text):
-        release = [int(part) for part in text.split(".")]
-        return f"{_release_prefix(0, release)}201", ".".join(map(str, release)), False
     try:
+        if _RELEASE(text):
+            release = [int(part) for part in text.split(".")]
+            return f"{_release_prefix(0, release)}201", ".".join(map(str, release)), False
         version = Version(text)
-    except InvalidVersion:
+        return version_key(version), str(version), version.is_prerelease
+    except ValueError:  # no version, or a number of more digits than Python reads
         return None
-    return version_key(version), str(version), version.is_prerelease
 
 
 def _number(value: int) -> str:

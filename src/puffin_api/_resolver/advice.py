@@ -101,6 +101,7 @@ class Advisor:
                 yield from self._if_unconstrained(problem, fact.cause.row)
         if codes & {"needs-build", "incompatible-tags"}:
             yield from _if_built(reasons)
+        yield from _if_asked_elsewhere(facts)
 
     def _if_prereleases(self, problem: Problem) -> Iterator[str]:
         if self._works(problem.changed(prereleases=PrereleaseMode.IF_NECESSARY)):
@@ -198,6 +199,28 @@ def _if_built(reasons: Sequence[tuple[Package, Mapping[int, Rejection]]]) -> Ite
                 f"{package.name} has a source distribution; build a wheel of it for this target and"
                 " give its folder as find_links"
             )
+
+
+def _if_asked_elsewhere(facts: Sequence[Incompatibility]) -> Iterator[str]:
+    """Name the indexes that may have what is lacking: this alone cannot be tried from here."""
+    for package in filter(None, map(_lacking, facts)):
+        releases = package.base.snapshot.releases
+        if releases.unasked:
+            yield (
+                f"{', '.join(releases.unasked)} not asked for {releases.name}, as {releases.index} knows it;"
+                " pin it with Client(index_pins=...), or use IndexStrategy.BEST_MATCH"
+            )
+
+
+def _lacking(fact: Incompatibility) -> Package | None:
+    """Return the project of which a fact says that some version is not there or cannot be used."""
+    match fact.cause:
+        case Unusable(package=package):
+            return package
+        case Required(package=package):
+            return None if fact.terms else package
+        case _:
+            return fact.dependency if isinstance(fact, Dependency) and not fact.states else None
 
 
 def _other_pythons(target: Target) -> Iterator[Target]:

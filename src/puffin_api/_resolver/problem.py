@@ -34,8 +34,8 @@ class Problem:
         permitted: Mapping[str, Collection[str]] | None = None,
         dependencies: bool = True,
     ) -> None:
-        self.roots = roots
-        """What the caller requires, markers already decided."""
+        self.roots = roots if amendments.empty else tuple(amendments.apply(roots))
+        """What the caller requires, markers already decided, overrides and excludes applied."""
         self.policy = policy
         self.amendments = amendments
         self.dependencies = dependencies
@@ -44,9 +44,9 @@ class Problem:
         self._preferences = preferences or {}
         self._permitted = permitted or {}
         """Versions that are admitted although yanked, as they were locked."""
-        self._direct = frozenset(row.name for row in roots)
-        self._named = _named_prereleases(roots)
-        self._pins = _pins((*roots, *amendments.all_constraints()))
+        self._direct = frozenset(row.name for row in self.roots)
+        self._named = _named_prereleases(self.roots)
+        self._pins = _pins((*self.roots, *amendments.all_constraints()))
         self._shown = visibility(prereleases, explicit=False)
         self._shown_if_named = visibility(prereleases, explicit=True)
 
