@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from puffin_api._client.page_files import FileNames
 from puffin_api._client.simple_json import parse
 from puffin_api.errors import MetadataInvalid
 
@@ -173,3 +176,71 @@ def test_what_is_no_page_is_a_typed_error(body):
 
 def test_a_newer_minor_version_is_fine():
     assert parse(b'{"meta": {"api-version": "1.99"}, "files": [], "new": {}}', URL, "foo")[0] == []
+
+
+def _names():
+    part = st.sampled_from(["foo", "Foo", "bar", "1.0", "2.0", "01", "py3", "1x", "a/b", "", "é", "x.y"])
+    ending = st.sampled_from([".whl", ".tar.gz", ".zip", "", "-none-any.whl", "-py3-none-any.whl"])
+    return st.builds(lambda parts, end: "-".join(parts) + end, st.lists(part, max_size=6), ending)
+
+
+@given(st.lists(_names()), st.booleans())
+def test_many_names_are_judged_like_each_alone(filenames, repeated):
+    filenames = [f"{name}" for name in filenames for _ in range(1 + repeated)]
+    alone = FileNames("foo")
+    expected, unfit = [], {}
+    for position, filename in enumerate(filenames):
+        try:
+            expected.append((alone.version(filename), position))
+        except ValueError as error:
+            unfit[filename] = str(error)
+    skipped = {}
+    versions, positions = FileNames("foo").versions(filenames, skipped)
+
+    assert list(zip(versions, positions, strict=True)) == expected
+    assert skipped == unfit
+
+
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":"), (" , ", " : ")])
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        {},
+        {"yanked": "}, {"},
+        {"yanked": "},{"},
+        {"yanked": 'a "filename": "x'},
+        {"x": {"filename": "y"}},
+        {"x": [{}, {}]},
+    ],
+)
+def test_files_are_the_same_however_the_page_is_written(separators, oddity):
+    files = [
+        file(hashes={"sha256": "aa"}, **oddity),
+        {"core-metadata": {"sha256": "bb"}, **file(filename="foo-2.0-py3-none-any.whl", url="x/y")},
+        file(filename="foo-3.0.tar.gz", **oddity),
+    ]
+    body = json.dumps({"files": files, "meta": {}}, separators=separators).encode()
+    rows, skipped, _ = parse(body, URL, "foo")
+
+    assert [row.filename for row in rows] == [file["filename"] for file in files]
+    assert [row.metadata for row in rows] == [None, "sha256:bb", None]
+    assert skipped == {}
+
+
+def test_files_of_two_styles_on_one_page_are_all_found():
+    one, two = (
+        json.dumps(file(filename=f"foo-{n}.tar.gz"), separators=s) for n, s in ((1, None), (2, (",", ":")))
+    )
+    for first, second in ((one, two), (two, one)):
+        for between in (", ", ","):
+            body = f'{{"files": [{first}{between}{second}]}}'.encode()
+            rows, _, _ = parse(body, URL, "foo")
+            assert sorted(row.version for row in rows) == ["1", "2"]
+
+
+def test_a_path_is_unfit_also_behind_a_name_that_is_like_it():
+    skipped = {}
+    names = ["foo-1.0-py3-none-any.whl", "foo-1.0-py3-none-a/b.whl", "foo-1.0-py2-none-any.whl"]
+
+    assert FileNames("foo").versions(names, skipped) == (["1.0", "1.0"], [0, 2])
+    assert list(skipped) == ["foo-1.0-py3-none-a/b.whl"]

@@ -80,16 +80,16 @@ class PageDraft:
         Raises:
             MetadataInvalid: It is no such page.
         """
-        files, skipped, status = simple_json.read(body, url, project)
+        page = simple_json.read(body, url, project)
         return cls(
             project,
             url=url,
             index=index,
-            grouped=GroupedFiles(files, skipped, simple_json.filename_of),
-            pack=functools.partial(simple_json.pack_file, page_url=url),
-            label=simple_json.filename_of,
-            skipped=skipped,
-            status=status,
+            grouped=GroupedFiles(page.files(), page.skipped, page.name),
+            pack=functools.partial(page.pack, page_url=url),
+            label=page.name,
+            skipped=page.skipped,
+            status=page.status,
         )
 
     @classmethod

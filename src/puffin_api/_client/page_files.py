@@ -8,12 +8,17 @@ from puffin_api._model.names import is_name, normalize
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from puffin_api._cache.page_rows import PackedRow
     from puffin_api._model.file import FileRow
 
 # Best first: the digest that is worth checking where there are several.
+_NOTHING = "\n"
+"""What no name begins with."""
+_PATH_CHARACTERS = ("/", "\\", "\0")
+_WHEEL_DASHES = 4
+"""In the name of a wheel without a build tag."""
 _STRENGTH = ("sha512", "sha384", "sha256", "blake2b", "sha3_512", "sha3_256", "sha224", "sha1", "md5")
 
 
@@ -67,6 +72,34 @@ class FileNames:
                 return version
         return parse_sdist_name(filename, self.project)
 
+    def versions(self, filenames: Sequence[str], skipped: dict[str, str]) -> tuple[list[str], list[int]]:
+        """Return the versions of many files at once, and where each is in the list.
+
+        Args:
+            skipped: Takes those that are unfit, with the reason.
+        """
+        versions: list[str] = []
+        positions: list[int] = []
+        text = "".join(filenames)
+        is_plain = not any(character in text for character in _PATH_CHARACTERS)
+        begin, version = _NOTHING, ""
+        for position, filename in enumerate(filenames):
+            # Most wheels differ from the one before in their tags only.
+            is_short = filename.count("-") == _WHEEL_DASHES and filename.endswith(".whl")
+            if not is_short or not filename.startswith(begin):
+                try:
+                    version = self.version(filename)
+                except UNFIT as error:
+                    begin = _NOTHING
+                    skipped[filename] = why(error)
+                    continue
+                begin = _NOTHING
+                if is_short and is_plain:
+                    begin = filename[: filename.find("-", filename.find("-") + 1) + 1]
+            versions.append(version)
+            positions.append(position)
+        return versions, positions
+
     def _wheel(self, filename: str) -> str:
         parts = filename.split("-", 2)
         dashes = filename.count("-")
@@ -74,7 +107,7 @@ class FileNames:
             if not parts[2][:1].isdigit():
                 build = parts[2].partition("-")[0]
                 raise ValueError(f"the build tag {build!r} does not begin with a digit")
-        elif dashes != 4:
+        elif dashes != _WHEEL_DASHES:
             raise ValueError("a wheel's name has five or six parts joined by '-'")
         if not self._is_ours(parts[0]):
             raise ValueError(f"it belongs to another project than {self.project}")

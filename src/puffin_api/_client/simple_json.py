@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 
 from puffin_api._client.page_files import UNFIT, FileNames, is_offerable, rows_of, strongest, why
 from puffin_api._urls import join, redact, split_credentials
 from puffin_api.errors import MetadataInvalid
 
-_NAMES = re.compile(rb'"filename":\s*"([^"\\\n]+)"').findall
+_VALUE = json.JSONDecoder().raw_decode
+# What begins a file's name and what divides files, as pages are usually written.
+_STYLES = ((b'"filename": "', b"}, {"), (b'"filename":"', b"},{"))
+_FIRST_NAME = 10000
+"""So far at most into the first file the style is looked for."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from puffin_api._cache.page_rows import PackedRow
     from puffin_api._model.file import FileRow
@@ -32,23 +35,75 @@ def parse(body: bytes, url: str, project: str) -> tuple[Sequence[FileRow], dict[
     return rows_of(packed, project), skipped, status
 
 
+class JsonPage:
+    """A page read as far as versions go; of most files nothing else will be looked at."""
+
+    __slots__ = ("_raw", "positions", "skipped", "status", "versions")
+
+    def __init__(self, raw: CutFiles | Sequence[RawFile], status: str) -> None:
+        self._raw = raw
+        self.status = status
+        self.versions: list[str] = []
+        """As written, of each file that has one."""
+        self.positions: list[int] = []
+        """Where the page has these files."""
+        self.skipped: dict[str, str] = {}
+        """Files that were left out, with the reason."""
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Give version and position of each file."""
+        return zip(self.versions, self.positions, strict=True)
+
+    def name(self, position: int) -> str:
+        """Return the name of a file."""
+        return filename_of(self._raw[position])
+
+    def pack(self, position: int, page_url: str) -> PackedRow:
+        """Check one file and pack it; raises one of `UNFIT`."""
+        return pack_file(self._raw[position], page_url)
+
+
+class CutFiles:
+    """The files of a page that was cut where names begin: each is put together when it is looked at."""
+
+    __slots__ = ("_begin", "_pieces", "_separator", "names")
+
+    def __init__(self, names: list[str], pieces: list[bytes], begin: bytes, separator: bytes) -> None:
+        self.names = names
+        self._pieces = pieces
+        """What is before the first name, then each name with all up to the next one."""
+        self._begin = begin
+        self._separator = separator
+
+    def __getitem__(self, position: int) -> tuple[str, bytes]:
+        before, after = self._pieces[position], self._pieces[position + 1]
+        if position:
+            before = before.partition(self._separator)[2]
+        if position < len(self.names) - 1:
+            after = after.partition(self._separator)[0]
+        return self.names[position], b"".join((before, self._begin, after))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 def pack(body: bytes, url: str, project: str) -> Packed:
     """Read a page into version and packed row of each file, what was left out and why, and the status.
 
     One bad file is left out; it never hides the others. Arguments and errors are those of `read`.
     """
-    files, skipped, status = read(body, url, project)
+    page = read(body, url, project)
     packed: list[tuple[str, PackedRow]] = []
-    for version, file in files:
+    for version, position in page.files():
         try:
-            packed.append((version, pack_file(file, url)))
+            packed.append((version, page.pack(position, url)))
         except UNFIT as error:
-            skipped[str(filename_of(file))] = why(error)
-    return packed, skipped, status
+            page.skipped[page.name(position)] = why(error)
+    return packed, page.skipped, page.status
 
 
-def read(body: bytes, url: str, project: str) -> tuple[list[tuple[str, RawFile]], dict[str, str], str]:
-    """Read a page as far as versions go: each file's version and what the page says of it, as it is.
+def read(body: bytes, url: str, project: str) -> JsonPage:
+    """Read a page as far as versions go.
 
     Args:
         body: The page.
@@ -58,18 +113,21 @@ def read(body: bytes, url: str, project: str) -> tuple[list[tuple[str, RawFile]]
     Raises:
         MetadataInvalid: It is no such page, or of a version that we do not know.
     """
-    files, page = _cut(body) or _parsed(body, url, project)
-    _check_version(page, url, project)
-    version_of = FileNames(project).version
-    found: list[tuple[str, RawFile]] = []
-    skipped: dict[str, str] = {}
-    for file in files:
+    raw, fields = _cut(body) or _parsed(body, url, project)
+    _check_version(fields, url, project)
+    page = JsonPage(raw, _status(fields))
+    names = FileNames(project)
+    if isinstance(raw, CutFiles):
+        page.versions, page.positions = names.versions(raw.names, page.skipped)
+        return page
+    for position, file in enumerate(raw):
         try:
-            found.append((version_of(filename_of(file)), file))
+            page.versions.append(names.version(filename_of(file)))
         except UNFIT as error:
-            label = file[0] if isinstance(file, tuple) else _label(file)
-            skipped[label or f"file {len(found) + len(skipped)}"] = why(error)
-    return found, skipped, _status(page)
+            page.skipped[_label(file) or f"file {position}"] = why(error)
+        else:
+            page.positions.append(position)
+    return page
 
 
 def filename_of(file: RawFile) -> str:
@@ -90,20 +148,15 @@ def _label(file: object) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _cut(body: bytes) -> tuple[list[RawFile], dict[str, object]] | None:
-    """Cut a page into its files without parsing them: of most files only the name will be looked at.
+def _cut(body: bytes) -> tuple[CutFiles, dict[str, object]] | None:
+    """Cut a page into its files without parsing them.
 
-    Works for pages as they usually are, and returns None for all others: there must be as many names as
-    pieces, and what is left of the page without its files must be a page. That each piece is a file,
-    and has the name that is ascribed to it, is checked when it is looked at.
+    Works for pages as they usually are, and returns None for all others: names and what divides files must be
+    written in one style, and what is left of the page without its files must be a page. That each piece is a
+    file, and has the name that is ascribed to it, is checked when it is looked at.
     """
     begin, end = body.find(b"[{", body.find(b'"files"')), body.rfind(b"}]")
     if not 0 < begin < end:
-        return None
-    inner = body[begin + 2 : end]
-    pieces = inner.split(b"}, {" if b"}, {" in inner else b"},{")
-    names = _NAMES(inner)
-    if not inner.count(b'"filename"') == len(pieces) == len(names):
         return None
     try:
         page = json.loads(body[: begin + 1] + body[end + 1 :])
@@ -111,8 +164,15 @@ def _cut(body: bytes) -> tuple[list[RawFile], dict[str, object]] | None:
         return None
     if not isinstance(page, dict) or page.get("files") != []:
         return None
-    texts = b"\n".join(names).decode("utf-8", "replace").split("\n")
-    return list(zip(texts, pieces, strict=True)), page
+    inner = body[begin + 2 : end]
+    mark, separator = _STYLES[0 if inner.find(_STYLES[0][0], 0, _FIRST_NAME) >= 0 else 1]
+    pieces = inner.split(mark)
+    if not inner.count(separator) + 1 == inner.count(b'"filename"') == len(pieces) - 1:
+        return None
+    names = b"\n".join([piece[: piece.find(b'"')] for piece in pieces[1:]])
+    if b"\\" in names or names.count(b"\n") != len(pieces) - 2:
+        return None  # names that would have to be parsed
+    return CutFiles(names.decode("utf-8", "replace").split("\n"), pieces, mark, separator), page
 
 
 def _parsed(body: bytes, url: str, project: str) -> tuple[list[RawFile], dict[str, object]]:
@@ -143,10 +203,7 @@ def _check_version(page: Mapping[str, object], url: str, project: str) -> None:
 def pack_file(file: RawFile, page_url: str) -> PackedRow:
     """Check one file and pack it. There are millions of them, so the usual case comes first."""
     if isinstance(file, tuple):
-        name, text = file
-        file = json.loads(b"{%b}" % text)
-        if not isinstance(file, dict) or file.get("filename") != name:
-            raise ValueError("its entry on the page cannot be read")
+        file = _parsed_piece(*file)
     get = file.get
     filename, url = file["filename"], file["url"]
     if not isinstance(filename, str) or not isinstance(url, str):
@@ -172,6 +229,14 @@ def pack_file(file: RawFile, page_url: str) -> PackedRow:
         None if yanked is False else _yanked(yanked),
         metadata,
     )
+
+
+def _parsed_piece(name: str, content: bytes) -> Mapping[str, object]:
+    text = f"{{{content.decode()}}}"
+    file, end = _VALUE(text)
+    if end != len(text) or not isinstance(file, dict) or file.get("filename") != name:
+        raise ValueError("its entry on the page cannot be read")
+    return file
 
 
 def _absolute(page_url: str, href: str) -> str:
