@@ -60,7 +60,8 @@ def read_body(response: Response, *, longest: int = LONGEST_PAGE) -> bytes:
         size += len(piece)
         if size > longest:
             raise _broken(response, f"is longer than {longest} bytes")
-        pieces.append(piece)
+        if piece:  # one piece alone is not copied
+            pieces.append(piece)
     return b"".join(pieces)
 
 

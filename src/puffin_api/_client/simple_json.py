@@ -9,10 +9,9 @@ from puffin_api._urls import join, redact, split_credentials
 from puffin_api.errors import MetadataInvalid
 
 _VALUE = json.JSONDecoder().raw_decode
-# What begins a file's name and what divides files, as pages are usually written.
-_STYLES = ((b'"filename": "', b"}, {"), (b'"filename":"', b"},{"))
-_FIRST_NAME = 10000
-"""So far at most into the first file the style is looked for."""
+_NAME = b'"filename"'
+# What follows it, and what divides files, as pages are usually written.
+_STYLES = ((b': "', b"}, {"), (b':"', b"},{"))
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,24 +63,27 @@ class JsonPage:
 
 
 class CutFiles:
-    """The files of a page that was cut where names begin: each is put together when it is looked at."""
+    """The files of a page whose names were found: each is cut out of the page when it is looked at."""
 
-    __slots__ = ("_begin", "_pieces", "_separator", "names")
+    __slots__ = ("_body", "_end", "_separator", "_starts", "names")
 
-    def __init__(self, names: list[str], pieces: list[bytes], begin: bytes, separator: bytes) -> None:
+    def __init__(self, names: list[str], starts: list[int], body: bytes, end: int, separator: bytes) -> None:
         self.names = names
-        self._pieces = pieces
-        """What is before the first name, then each name with all up to the next one."""
-        self._begin = begin
+        self._starts = starts
+        """Where the names begin; the first number is where the first file does."""
+        self._body = body
+        self._end = end
         self._separator = separator
 
     def __getitem__(self, position: int) -> tuple[str, bytes]:
-        before, after = self._pieces[position], self._pieces[position + 1]
+        body, starts, separator = self._body, self._starts, self._separator
+        before, name = starts[position], starts[position + 1]
+        after = starts[position + 2] if position + 2 < len(starts) else self._end
         if position:
-            before = before.partition(self._separator)[2]
+            before = body.find(separator, before, name) + len(separator)
         if position < len(self.names) - 1:
-            after = after.partition(self._separator)[0]
-        return self.names[position], b"".join((before, self._begin, after))
+            after = body.find(separator, name, after)
+        return self.names[position], body[before:after]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -149,11 +151,11 @@ def _label(file: object) -> str:
 
 
 def _cut(body: bytes) -> tuple[CutFiles, dict[str, object]] | None:
-    """Cut a page into its files without parsing them.
+    """Find the files of a page without parsing them.
 
     Works for pages as they usually are, and returns None for all others: names and what divides files must be
-    written in one style, and what is left of the page without its files must be a page. That each piece is a
-    file, and has the name that is ascribed to it, is checked when it is looked at.
+    written in one style, and what is left of the page without its files must be a page. That what is cut out
+    for a name is a file of that name is checked when it is looked at.
     """
     begin, end = body.find(b"[{", body.find(b'"files"')), body.rfind(b"}]")
     if not 0 < begin < end:
@@ -164,15 +166,32 @@ def _cut(body: bytes) -> tuple[CutFiles, dict[str, object]] | None:
         return None
     if not isinstance(page, dict) or page.get("files") != []:
         return None
-    inner = body[begin + 2 : end]
-    mark, separator = _STYLES[0 if inner.find(_STYLES[0][0], 0, _FIRST_NAME) >= 0 else 1]
-    pieces = inner.split(mark)
-    if not inner.count(separator) + 1 == inner.count(b'"filename"') == len(pieces) - 1:
+    first = body.find(_NAME, begin, end) + len(_NAME)
+    colon, separator = _STYLES[not body.startswith(_STYLES[0][0], first)]
+    found = _find_names(body, begin + 2, end, colon)
+    if found is None or body.count(separator, begin, end) != len(found[0]) - 1:
         return None
-    names = b"\n".join([piece[: piece.find(b'"')] for piece in pieces[1:]])
-    if b"\\" in names or names.count(b"\n") != len(pieces) - 2:
+    names = b"\n".join(found[0])
+    if b"\\" in names or names.count(b"\n") != len(found[0]) - 1:
         return None  # names that would have to be parsed
-    return CutFiles(names.decode("utf-8", "replace").split("\n"), pieces, mark, separator), page
+    return CutFiles(names.decode("utf-8", "replace").split("\n"), found[1], body, end, separator), page
+
+
+def _find_names(body: bytes, begin: int, end: int, colon: bytes) -> tuple[list[bytes], list[int]] | None:
+    """Return all names, and where they begin; None where one is written in another style."""
+    find, skip = body.find, len(_NAME) + len(colon)
+    names: list[bytes] = []
+    starts = [begin]
+    place = find(_NAME, begin, end)
+    while place >= 0:
+        start = place + skip
+        stop = find(b'"', start, end)
+        if stop < 0 or not body.startswith(colon, place + len(_NAME)):
+            return None
+        names.append(body[start:stop])
+        starts.append(start)
+        place = find(_NAME, stop, end)
+    return names, starts
 
 
 def _parsed(body: bytes, url: str, project: str) -> tuple[list[RawFile], dict[str, object]]:
