@@ -114,6 +114,7 @@ class Knowledge:
                 missing.append(bit)
         if not files:
             return
+        self._pump.check()  # a run over many versions asks often before the solver's loop comes round
         self._look_ahead(moved)
         for bit, file, result in zip(missing, files, self._source.metadata(files), strict=True):
             if isinstance(result, Exception):

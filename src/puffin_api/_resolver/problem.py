@@ -33,6 +33,7 @@ class Problem:
         preferences: Mapping[str, Collection[str]] | None = None,
         permitted: Mapping[str, Collection[str]] | None = None,
         dependencies: bool = True,
+        named: Sequence[RequirementRow] = (),
     ) -> None:
         self.roots = roots if amendments.empty else tuple(amendments.apply(roots))
         """What the caller requires, markers already decided, overrides and excludes applied."""
@@ -44,9 +45,12 @@ class Problem:
         self._preferences = preferences or {}
         self._permitted = permitted or {}
         """Versions that are admitted although yanked, as they were locked."""
-        self._direct = frozenset(row.name for row in self.roots)
-        self._named = _named_prereleases(self.roots)
-        self._pins = _pins((*self.roots, *amendments.all_constraints()))
+        self._asked = tuple(dict.fromkeys((*named, *self.roots)))
+        """What reveals pre-releases and yanked releases: what this problem was made smaller from, too.
+        A fact of the smaller problem is then a fact of the whole."""
+        self._direct = frozenset(row.name for row in self._asked)
+        self._named = _named_prereleases(self._asked)
+        self._pins = _pins((*self._asked, *amendments.all_constraints()))
         self._shown = visibility(prereleases, explicit=False)
         self._shown_if_named = visibility(prereleases, explicit=True)
 
@@ -68,6 +72,7 @@ class Problem:
             preferences=self._preferences,
             permitted=self._permitted,
             dependencies=self.dependencies,
+            named=self._asked,
         )
 
     def for_target(self, target: Target) -> Problem:
