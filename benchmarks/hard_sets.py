@@ -219,12 +219,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sets", nargs="+", choices=[each.name for each in sets])
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--folder", type=Path, default=HERE, help="where caches are made")
+    parser.add_argument("--folder", type=Path, default=HERE / "recorded", help="where caches are made")
     options = parser.parse_args()
     rows: list[Row] = []
     with (
-        tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=options.folder) as folder,
         RecordedIndex(HERE / "recorded", upstream()) as index,
+        tempfile.TemporaryDirectory(prefix="puffin-bench-", dir=options.folder) as folder,
     ):
         bench = Bench(index, Path(folder), exclude_newer, options.rounds)
         for case in sets:
