@@ -66,7 +66,7 @@ class Run:
         """How many of the versions that the package may have now are excluded.
 
         The others are not counted: measured on hard sets, that moves packages forward too soon, and
-        up to a hundred times as many candidates are looked at.
+        up to eighty times as many candidates are looked at.
         """
         return max(1, (self._alike & self._package.current).bit_count())
 
