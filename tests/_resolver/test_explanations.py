@@ -11,6 +11,7 @@ import pytest
 from puffin_api import errors
 from puffin_api._api.resolver import Resolver
 from puffin_api._model.options import PrereleaseMode
+from puffin_api._model.releases import Releases
 from puffin_api._model.target import Target
 from puffin_api._testing.fake_releases import FakeReleaseSource
 
@@ -220,6 +221,20 @@ def test_a_direct_url_deep_in_the_graph_bars_its_version(source: FakeReleaseSour
     assert codes(failed(source, "a"), "a") == {"2.0": "direct-url"}
 
 
+def test_a_direct_url_behind_an_extra_bars_the_extra_and_not_the_version(source: FakeReleaseSource) -> None:
+    asked = 'b @ https://example.invalid/b-9-py3-none-any.whl ; extra == "x"'
+    source.serve("a", "2", requires=[asked], extras=["x"])
+    source.serve("b", "1")
+
+    error = failed(source, "a[x]")
+    assert codes(error, "a") == {"2": "direct-url"}
+    assert Resolver(source).resolve(["a"], target=TARGET).packages["a"].version == "2"
+    source.serve("a", "1", extras=["x"])
+    assert Resolver(source).resolve(["a[x]"], target=TARGET).packages["a"].version == "1"
+    overridden = Resolver(source).resolve(["a[x]"], target=TARGET, overrides=["b==1"])
+    assert {name: p.version for name, p in overridden.packages.items()} == {"a": "2", "b": "1"}
+
+
 def test_indexes_that_were_not_asked_are_named(source: FakeReleaseSource) -> None:
     source.serve("a", "1.0", requires=["b>=2"])
     source.serve("b", "1.0")
@@ -227,6 +242,28 @@ def test_indexes_that_were_not_asked_are_named(source: FakeReleaseSource) -> Non
 
     assert failed(source, "a").hint.startswith("mirror not asked for b, as fake knows it")
     assert failed(source, "a==7").hint == ""
+
+
+class Offline(FakeReleaseSource):
+    """Has one project less in its cache than there is."""
+
+    def releases(self, name: str) -> Releases:
+        if name == "far":
+            raise errors.OfflineMiss("not here", missing=["far"])
+        return super().releases(name)
+
+
+def test_offline_a_dependency_that_is_not_cached_costs_its_dependents_only() -> None:
+    source = Offline()
+    source.serve("a", "1")
+    source.serve("a", "2", requires=["far"])
+
+    assert Resolver(source).resolve(["a"], target=TARGET).packages["a"].version == "1"
+    with pytest.raises(errors.OfflineMiss) as caught:
+        Resolver(source).resolve(["a==2"], target=TARGET)
+    assert caught.value.missing == ["far"]
+    assert isinstance(caught.value.__cause__, errors.ResolutionFailed)
+    assert kinds(caught.value.__cause__) == {"required", "offline"}
 
 
 def test_an_error_is_data_and_survives_pickling(source: FakeReleaseSource) -> None:

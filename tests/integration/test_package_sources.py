@@ -246,7 +246,7 @@ def test_files_of_another_name_are_left_out_with_a_reason(make_client):
 def test_many_threads_may_share_a_client_with_a_slow_source(make_client):
     class Slow(Shelf):
         def project(self, name):
-            time.sleep(0.02)
+            time.sleep(0.02)  # so that threads overlap; the answers do not depend on it
             return super().project(name)
 
     shelf = Slow(GRAPH)
@@ -265,7 +265,7 @@ def test_all_threads_that_wait_for_a_project_get_its_error(make_client):
 
     class Late(Shelf):
         def project(self, name):
-            time.sleep(0.1)
+            time.sleep(0.1)  # so that the others wait for it; they get the error in any case
             raise error
 
     client = make_client(Late(GRAPH))

@@ -118,9 +118,16 @@ class ClientParts:
     @functools.cached_property
     def wheels(self) -> CachedWheels:
         """The wheels that lie unpacked in the cache."""
-        from puffin_api._preparer.wheel_index import CachedWheels
+        from puffin_api._client.source_index import SOURCE_PREFIX
+        from puffin_api._preparer.wheel_index import CachedWheels, wheel_kind
 
-        return CachedWheels(self.cache.layout, self.cache.archives, kind=self._wheel_kind)
+        def kind(file: DistFile) -> str:
+            found = wheel_kind(file)
+            # Every client calls its sources alike: what no digest tells from others is for us alone.
+            is_anonymous = file.index.startswith(SOURCE_PREFIX) and not file.hashes
+            return f"{found}/{self._token}" if is_anonymous else found
+
+        return CachedWheels(self.cache.layout, self.cache.archives, kind=kind)
 
     @functools.cached_property
     def preparer(self) -> WheelPreparer:
@@ -158,16 +165,6 @@ class ClientParts:
         """Store what the registry has learned, if there is one."""
         if "registry" in self.__dict__:
             self.registry.flush()
-
-    def _wheel_kind(self, file: DistFile) -> str:
-        """Return the folder of the cache for a wheel; what nothing tells from others is for us alone."""
-        from puffin_api._client.source_index import SOURCE_PREFIX
-        from puffin_api._preparer.wheel_index import wheel_kind
-
-        kind = wheel_kind(file)
-        # Every client calls its sources alike: only a digest says that a wheel is the same one.
-        is_anonymous = file.index.startswith(SOURCE_PREFIX) and not file.hashes
-        return f"{kind}/{self._token}" if is_anonymous else kind
 
     def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
         digests = self.registry.fetcher.fetch_file(file, target, pump=pump)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from puffin_api._cache.page_rows import PackedRow
     from puffin_api._model.file import FileRow
 
-# Best first: the digest that is worth checking where there are several.
 _NOTHING = "\n"
 """What no name begins with."""
 _PATH_CHARACTERS = ("/", "\\", "\0")
 _WHEEL_DASHES = 4
 """In the name of a wheel without a build tag."""
+# Best first: the digest that is worth checking where there are several.
 _STRENGTH = ("sha512", "sha384", "sha256", "blake2b", "sha3_512", "sha3_256", "sha224", "sha1", "md5")
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         "required", "constraint", "dependency", "no-versions", "not-found", "offline", "unusable", "extra"
     ]
 
+_OWN = frozenset(("required", "constraint"))
+"""What the caller said itself."""
 _MOST_FACTS = 12
 """So many facts are told in a short explanation."""
 
@@ -78,7 +80,7 @@ class Derivation:
         """The facts that the proof rests on, the caller's own requirements first."""
         facts = [node for node in self.nodes if isinstance(node, Fact)]
         unique = {fact.text: fact for fact in facts}.values()
-        return tuple(sorted(unique, key=lambda fact: fact.kind not in {"required", "constraint"}))
+        return tuple(sorted(unique, key=lambda fact: fact.kind not in _OWN))
 
     def explain(self, style: Literal["short", "full"] = "short") -> str:
         """Say in English why there is no solution.
@@ -143,7 +145,7 @@ def _causes(nodes: Sequence[Fact | Conclusion], place: int) -> tuple[int, ...]:
 
 def _own_first(nodes: Sequence[Fact | Conclusion], causes: Sequence[int]) -> list[int]:
     """Name what the caller said itself before what packages say."""
-    return sorted(causes, key=lambda place: getattr(nodes[place], "kind", "") != "required")
+    return sorted(causes, key=lambda place: getattr(nodes[place], "kind", "") not in _OWN)
 
 
 def _cite(nodes: Sequence[Fact | Conclusion], place: int, numbers: Mapping[int, int]) -> str:

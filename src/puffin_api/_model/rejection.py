@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         "yanked",
         "too-new",
         "no-upload-time",
-        "hash-not-allowed",
         "no-binary",
         "only-binary",
         "needs-build",
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
         "required-otherwise",
         "requirement-unmet",
         "conflict",
-        "trade-off",
     ]
 
 

@@ -1,4 +1,8 @@
-"""Advice after a failure: the smallest conflict, and what would help. Each is tried before it is told."""
+"""Advice after a failure: the smallest conflict, and what would help.
+
+A hint that says "there is a solution" was tried. What another index has, and what a wheel would be that
+nobody has built, cannot be tried from here: these hints only say where to look.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from puffin_api.protocols import ReleaseSource
 
 _PATIENCE = 200
-"""A trial with more conflicts than this is given up: advice must not take longer than the search."""
+"""A trial with more conflicts than this is given up."""
 _MOST_TRIALS = 40
 _PYTHONS = range(8, 16)
 """Minor versions of Python 3 that are proposed."""
@@ -173,16 +177,10 @@ def _rows(fact: Incompatibility) -> tuple[RequirementRow, ...]:
 
 
 def _offline(facts: list[Incompatibility]) -> list[str]:
-    """Return the projects and files that were not there because we are offline."""
-    missing: dict[str, None] = {}
-    for fact in facts:
-        if isinstance(fact.cause, Unusable):
-            missing.update(dict.fromkeys(r.value for r in fact.cause.reasons.values() if r.code == "offline"))
-        elif isinstance(fact, Dependency):
-            unknown = fact.dependency.base.unknown
-            if unknown is not None and unknown.code == "offline":
-                missing[fact.dependency.name] = None
-    return list(missing)
+    """Return the projects that were not there because we are offline."""
+    needed = [fact.dependency.base for fact in facts if isinstance(fact, Dependency)]
+    unknown = [package.name for package in needed if package.unknown and package.unknown.code == "offline"]
+    return list(dict.fromkeys(unknown))
 
 
 def _upload_time(package: Package) -> float | None:
@@ -202,7 +200,7 @@ def _if_built(reasons: Sequence[tuple[Package, Mapping[int, Rejection]]]) -> Ite
 
 
 def _if_asked_elsewhere(facts: Sequence[Incompatibility]) -> Iterator[str]:
-    """Name the indexes that may have what is lacking: this alone cannot be tried from here."""
+    """Name the indexes that may have what is lacking."""
     for package in filter(None, map(_lacking, facts)):
         releases = package.base.snapshot.releases
         if releases.unasked:

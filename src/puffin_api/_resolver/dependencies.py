@@ -67,7 +67,7 @@ class Amendments:
     requirement of a name; excludes drop them.
     """
 
-    __slots__ = ("_constraints", "_excludes", "_given", "_overrides", "empty")
+    __slots__ = ("_constraints", "_excludes", "_given", "_overrides", "_target", "empty")
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Amendments:
     ) -> None:
         constraints, overrides = tuple(constraints), tuple(overrides)
         self._given = constraints, overrides
+        self._target = target
         self._constraints = _by_name(row for row in constraints if _applies(row, target))
         # An override whose marker is false still replaces: the requirement is then dropped.
         replaced = _by_name(overrides)
@@ -94,12 +95,9 @@ class Amendments:
 
     def without_constraint(self, row: RequirementRow) -> Amendments:
         """Return the amendments without one constraint."""
-        changed = object.__new__(Amendments)
-        for name in self.__slots__:
-            setattr(changed, name, getattr(self, name))
-        kept = [each for each in self.all_constraints() if each is not row]
-        changed._constraints = _by_name(kept)
-        return changed
+        constraints, overrides = self._given
+        kept = [each for each in constraints if each is not row]
+        return Amendments(self._target, kept, overrides, self._excludes)
 
     def apply(self, rows: Sequence[RequirementRow]) -> Iterator[RequirementRow]:
         """Give the rows with overrides and excludes applied."""

@@ -146,8 +146,7 @@ class Knowledge:
         view = package.candidates.view
         direct = next((row for row in self._problem.rows(view, metadata) if row.url), None)
         if direct is not None:
-            text = f"depends on a direct URL ({direct.text}), which only you may ask for"
-            self.reject(package, bit, Rejection("direct-url", text, direct.text))
+            self.reject(package, bit, url_rejection(direct))
             return
         package.metadata[bit] = metadata
         if self._reusable:
@@ -161,6 +160,11 @@ class Knowledge:
             self._source.touch(files)
 
 
+def url_rejection(row: RequirementRow) -> Rejection:
+    """Return the reason against a version that depends on a direct URL: these are not followed."""
+    return Rejection("direct-url", f"depends on a direct URL ({row.text})", row.text)
+
+
 def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:
     if isinstance(error, OfflineMiss):
         return Rejection("offline", "is not in the cache, and we are offline", ", ".join(error.missing or ()))
@@ -169,8 +173,6 @@ def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:
 
 def _bad_file(file: FileRow, error: Exception) -> Rejection:
     """Say for a version that the file which would be used is of no use."""
-    if isinstance(error, OfflineMiss):
-        return Rejection("offline", f"has metadata that is not in the cache ({file.filename})", file.filename)
     code: RejectionCode = "metadata-invalid" if isinstance(error, MetadataInvalid) else "file-missing"
     reason = error.reason if isinstance(error, MetadataInvalid) and error.reason else str(error)
     files = {file.filename: Rejection(code, f"cannot be used ({reason})", reason)}

@@ -24,7 +24,7 @@ from puffin_api._resolver.incompatibility import (
     Unusable,
     term,
 )
-from puffin_api._resolver.knowledge import Knowledge
+from puffin_api._resolver.knowledge import Knowledge, url_rejection
 from puffin_api._resolver.package import Package
 from puffin_api._resolver.priorities import Priorities
 from puffin_api._resolver.propagation import Propagator
@@ -128,8 +128,9 @@ class Solver:
         package = self._knowledge.package(name, required=required)
         for row in self._problem.amendments.constraints(name):
             excluded = package.full & ~package.snapshot.mask(row) & ~ABSENT
-            cause = Incompatibility((term(package, excluded),), Constrained(row))
-            package.restrict(package.full & ~excluded, cause)
+            if excluded:
+                cause = Incompatibility((term(package, excluded),), Constrained(row))
+                package.restrict(package.full & ~excluded, cause)
         return package
 
     def _extra(self, base: Package, name: str) -> Package:
@@ -203,9 +204,9 @@ class Solver:
         else:
             self._priorities.count(package, conflict, self._exclude_alike(package, conflict))
 
-    def _exclude_alike(self, package: Package, conflict: Dependency) -> int:
+    def _exclude_alike(self, package: Package, conflict: Incompatibility) -> int:
         """Exclude the next candidates too where they ask the same; returns how many are excluded."""
-        if package.extra or conflict.dependency.base is package:
+        if package.extra or not isinstance(conflict, Dependency) or conflict.dependency.base is package:
             return 1
         moved = self._priorities.moved
         run = Run(self._problem, self._knowledge, package, conflict.dependency, moved)
@@ -217,13 +218,16 @@ class Solver:
 
     # --- dependencies -------------------------------------------------------------------------
 
-    def _tell_dependencies(self, package: Package, version: int) -> Dependency | None:
+    def _tell_dependencies(self, package: Package, version: int) -> Incompatibility | None:
         """Add an incompatibility for each dependency; returns the first that is satisfied already."""
         if not self._problem.dependencies:
             return None
-        problem, knowledge, conflict = self._problem, self._knowledge, None
+        problem, knowledge = self._problem, self._knowledge
+        conflict: Dependency | None = None
         base, known = package.base, knowledge.packages
         rows = problem.rows(base.candidates.view, base.metadata[version], package.extra)
+        if package.extra and (direct := next((row for row in rows if row.url), None)) is not None:
+            return self._bar_extra(package, version, direct)
         knowledge.expect(rows)
         for row in rows:
             dependency = known.get(row.name) or self._package(row.name)
@@ -238,6 +242,14 @@ class Solver:
                 found = self._edge(package, version, self._extra(dependency, extra), PRESENT, row)
                 conflict = conflict or found
         return conflict
+
+    def _bar_extra(self, extra: Package, version: int, direct: RequirementRow) -> Incompatibility:
+        """Tell that a version cannot be had with an extra: that one asks for a direct URL."""
+        base = extra.base
+        terms = (term(base, 1 << version), term(extra, PRESENT))
+        barred = Incompatibility(terms, Unusable(base, {version: url_rejection(direct)}))
+        self._propagator.add(barred)
+        return barred
 
     def _edge(
         self, package: Package, version: int, target: Package, states: int, row: RequirementRow
