@@ -139,6 +139,7 @@ class ResolvedPackage:
         *,
         source: str = "index",
         metadata_from: str = "wheel",
+        required_by: tuple[str, ...] = (),
     ) -> None:
         self.name: str = name
         """Normalised."""
@@ -153,7 +154,7 @@ class ResolvedPackage:
         self._files = files
         self._groups = groups
         """What it requires, by the extra that brings it in."""
-        self.required_by: tuple[str, ...] = ()
+        self.required_by: tuple[str, ...] = required_by
         """Names of the packages that require it, sorted; the caller's own requirement is not here."""
 
     @property
@@ -185,6 +186,20 @@ class ResolvedPackage:
     def needs_build(self) -> bool:
         """True where there is no wheel for the target."""
         return not self._file.is_wheel
+
+    def among(self, others: Iterable[str]) -> ResolvedPackage:
+        """Return the same package with the names of what requires it."""
+        return ResolvedPackage(
+            self.name,
+            self.version,
+            self.extras,
+            self._file,
+            self._files,
+            self._groups,
+            source=self.source,
+            metadata_from=self.metadata_from,
+            required_by=tuple(sorted(others)),
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return the package as JSON-able data."""
@@ -262,9 +277,7 @@ class Resolution:
         for package in self._by_name.values():
             for name in package.required_names & links.keys() - {package.name}:
                 links[name].add(package.name)
-        for name, package in self._by_name.items():
-            package.required_by = tuple(sorted(links[name]))
-        return MappingProxyType(dict(sorted(self._by_name.items())))
+        return MappingProxyType({name: self._by_name[name].among(links[name]) for name in sorted(links)})
 
     @property
     def roots(self) -> tuple[str, ...]:

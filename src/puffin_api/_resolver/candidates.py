@@ -6,7 +6,8 @@ from puffin_api._model.filename import expand_tags
 from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.rejection import Rejection
 from puffin_api._model.requirement import lenient_specifier
-from puffin_api._resolver.version_set import ABSENT, bits, highest, lowest
+from puffin_api._resolver.snapshot import Findings
+from puffin_api._resolver.version_set import ABSENT, bits, lowest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,7 +187,17 @@ def admits_python(requires_python: str, target: Target) -> bool:
 class Candidates:
     """The versions of one project, for one resolution, best first."""
 
-    __slots__ = ("_lowest", "_preferred", "_prereleases", "_shown", "_tiers", "_withdrawn", "_yanked", "view")
+    __slots__ = (
+        "_lowest",
+        "_preferred",
+        "_prereleases",
+        "_shown",
+        "_tiers",
+        "_withdrawn",
+        "_yanked",
+        "findings",
+        "view",
+    )
 
     def __init__(
         self,
@@ -208,6 +219,8 @@ class Candidates:
         self._yanked = yanked
         """Mask of versions that are admitted although yanked."""
         self._withdrawn = -1
+        self.findings = Findings() if yanked else view.findings
+        """Not shared where other files may be chosen."""
 
     def best(self, mask: int) -> int:
         """Return the bit number of the version to try first, 0 where none may be tried."""
@@ -225,8 +238,7 @@ class Candidates:
             return 0
         if self._tiers:
             stable = next((found for tier in self._tiers if (found := stable & tier)), stable)
-        one = lowest(stable) if self._lowest else highest(stable)
-        return one.bit_length() - 1
+        return (lowest(stable) if self._lowest else stable).bit_length() - 1
 
     def _only_yanked(self) -> int:
         """Return the admitted versions that are really yanked: they come after all others (PEP 592)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from puffin_api._model.events import CandidateRejected
 from puffin_api._model.rejection import Rejection
 from puffin_api._resolver.candidates import admits_python, is_file, python_rejection, summary
+from puffin_api._resolver.incompatibility import Constrained, Incompatibility, term
 from puffin_api._resolver.package import Package
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
@@ -49,13 +50,16 @@ class Knowledge:
 
     def expect(self, rows: Sequence[RequirementRow]) -> None:
         """Have everything that is new read ahead, all at once, before the first wait."""
-        fresh = [row for row in rows if row.name not in self.packages]
+        known = self.packages
+        fresh = [row.name for row in rows if row.name not in known]
         if fresh:
-            self._scout.expect(fresh)
-            self._source.hint([row.name for row in fresh], self._scout)
+            self._scout.expect(rows)
+            self._source.hint(fresh, self._scout)
 
     def package(self, name: str, *, required: bool = False) -> Package:
-        """Return the package of a project; waits for its versions the first time.
+        """Return the package of a project; a new one is held to the caller's constraints at once.
+
+        Waits for its versions the first time.
 
         Args:
             required: The caller asks for it: that it does not exist is an error of its own.
@@ -80,6 +84,11 @@ class Knowledge:
         package.candidates = self._problem.candidates(snapshot)
         package.unknown = reason
         self.packages[name] = package
+        for row in self._problem.amendments.constraints(name):
+            excluded = package.full & ~snapshot.mask(row) & ~ABSENT
+            if excluded:
+                cause = Incompatibility((term(package, excluded),), Constrained(row))
+                package.restrict(package.full & ~excluded, cause)
         return package
 
     def metadata(self, package: Package, bit: int, moved: dict[Package, None]) -> DistMetadata | None:
@@ -90,23 +99,30 @@ class Knowledge:
         """
         found = package.metadata.get(bit)
         if found is None and bit not in package.reasons:
+            accepted = package.candidates.findings.accepted.get(bit) if self._reusable else None
+            if accepted is not None:
+                package.metadata[bit] = accepted
+                self.visited += 1
+                return accepted
             self.load(package, [bit], moved)
             found = package.metadata.get(bit)
         return found
 
     def load(self, package: Package, wanted: Sequence[int], moved: dict[Package, None]) -> None:
         """Get the metadata of several versions, or the reasons why they cannot be used."""
-        memory, accepted = package.snapshot.metadata, package.candidates.view.accepted
+        memory = package.snapshot.metadata
+        accepted = package.candidates.findings.accepted if self._reusable else {}
         files, missing = [], []
         for bit in wanted:
             if bit in package.metadata or bit in package.reasons:
                 continue
+            if bit in accepted:
+                package.metadata[bit] = accepted[bit]
+                self.visited += 1
+                continue
             choice = package.candidates.choose(bit)
             if not is_file(choice):
                 self.reject(package, bit, summary(choice))
-            elif self._reusable and bit in accepted:
-                package.metadata[bit] = accepted[bit]
-                self.visited += 1
             elif (known := memory.get(choice.filename)) is not None:
                 self._keep(package, bit, known)
             else:
@@ -150,7 +166,7 @@ class Knowledge:
             return
         package.metadata[bit] = metadata
         if self._reusable:
-            view.accepted[bit] = metadata
+            package.candidates.findings.accepted[bit] = metadata
 
     def _look_ahead(self, moved: dict[Package, None]) -> None:
         """Before waiting: ask for the likely candidates of everything that has moved."""

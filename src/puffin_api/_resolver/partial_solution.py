@@ -32,12 +32,16 @@ class PartialSolution:
         self.level += 1
         self.decisions.append(package)
         package.decision = bit
-        self._assign(package, 1 << bit, 1 << bit, None)
+        package.current = own = 1 << bit
+        package.history.append((len(self.trail), own, own, None, self.level))
+        self.trail.append(package)
 
     def derive(self, package: Package, own: int, cause: Incompatibility) -> None:
         """Note that the package must be in one of the states ``own``, because of ``cause``."""
-        self._assign(package, package.current & own, own, cause)
-        if not package.current & ABSENT and not package.decision:
+        package.current = mask = package.current & own
+        package.history.append((len(self.trail), mask, own, cause, self.level))
+        self.trail.append(package)
+        if not mask & ABSENT and not package.decision:
             self._positive(package)
 
     def backtrack(self, level: int) -> None:
@@ -60,11 +64,6 @@ class PartialSolution:
     def level_before(self, package: Package) -> int:
         """Return the level on which the package was not yet decided."""
         return self.decisions.index(package)
-
-    def _assign(self, package: Package, mask: int, own: int, cause: Incompatibility | None) -> None:
-        package.current = mask
-        package.history.append((len(self.trail), mask, own, cause, self.level))
-        self.trail.append(package)
 
 
 def satisfier(package: Package, complement: int) -> Assignment:

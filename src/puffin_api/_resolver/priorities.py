@@ -25,12 +25,14 @@ class Priorities:
     when they come up.
     """
 
-    __slots__ = ("_early", "_heap", "_late", "moved")
+    __slots__ = ("_early", "_heap", "_late", "moved", "must_move")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int, Package]] = []
         self._early: list[Package] = []
         self._late: list[Package] = []
+        self.must_move = False
+        """Whether ``reprioritise`` has anything to do."""
         self.moved: dict[Package, None] = {}
         """Packages whose candidates may have changed since this was last emptied."""
 
@@ -63,10 +65,12 @@ class Priorities:
             before, culprit.culprit = culprit.culprit, culprit.culprit + times
             if before < _THRESHOLD <= culprit.culprit:
                 self._late.append(culprit)
+                self.must_move = True
         if culprits:
             before, base.affected = base.affected, base.affected + times
             if before < _THRESHOLD <= base.affected:
                 self._early.append(base)
+                self.must_move = True
 
     def reprioritise(self) -> tuple[list[Package], list[Package]]:
         """Decide what is often rejected before what rejects it.
@@ -75,6 +79,7 @@ class Priorities:
             What was moved forward, and what was moved back: decisions about the latter have to be
             taken back.
         """
+        self.must_move = False
         early, self._early = self._early, []
         late, self._late = self._late, []
         for package in early:

@@ -53,6 +53,10 @@ class Problem:
         self._pins = _pins((*self._asked, *amendments.all_constraints()))
         self._shown = visibility(prereleases, explicit=False)
         self._shown_if_named = visibility(prereleases, explicit=True)
+        self._lowest = mode is ResolutionMode.LOWEST
+        special = {*self._preferences, *self._permitted, *self._pins, *self._named}
+        self._special = special if mode is not ResolutionMode.LOWEST_DIRECT else special | self._direct
+        """Projects whose candidates are not those of every resolution under the same policy."""
 
     def changed(
         self,
@@ -83,11 +87,17 @@ class Problem:
 
     def candidates(self, snapshot: Snapshot) -> Candidates:
         """Return the candidates of a project."""
-        name = snapshot.releases.name
+        view, name = snapshot.view(self.policy), snapshot.releases.name
+        if name not in self._special:
+            plain = view.plain.get((self._shown, self._lowest))
+            if plain is None:
+                plain = Candidates(view, shown=self._shown, lowest_first=self._lowest)
+                view.plain[self._shown, self._lowest] = plain
+            return plain
         return Candidates(
-            snapshot.view(self.policy),
+            view,
             shown=self._shown_if_named if name in self._named else self._shown,
-            lowest_first=self._mode is ResolutionMode.LOWEST
+            lowest_first=self._lowest
             or (self._mode is ResolutionMode.LOWEST_DIRECT and name in self._direct),
             preferred=_versions(snapshot, self._preferences.get(name, ())),
             yanked=self._yanked(snapshot),

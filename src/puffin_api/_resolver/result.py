@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.package import Package
     from puffin_api._resolver.problem import Problem
+    from puffin_api._resolver.snapshot import Answer
 
 
 def resolution_of(decided: Sequence[Package], problem: Problem, inputs: Mapping[str, object]) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
     notices: list[Notice] = []
-    packages = [_package(package, problem, notices) for package in bases.values()]
+    packages = []
+    for package in bases.values():
+        answer, said = _answer(package, problem)
+        packages.append(answer)
+        notices += said
     return Resolution(
         packages,
         roots=problem.roots,
@@ -32,13 +37,25 @@ def resolution_of(decided: Sequence[Package], problem: Problem, inputs: Mapping[
     )
 
 
-def _package(package: Package, problem: Problem, notices: list[Notice]) -> ResolvedPackage:
-    releases, bit = package.snapshot.releases, package.decision
-    file = package.candidates.choose(bit)
-    assert is_file(file), "a decided version has a file"
+def _answer(package: Package, problem: Problem) -> Answer:
+    """Return what a decision comes to; where nobody's dependencies are changed, it is the same each time."""
     extras: tuple[str, ...] = ()
     if package.extras:
         extras = tuple(sorted(e.extra for e in package.extras.values() if e.decision))
+    if not (problem.dependencies and problem.amendments.empty):
+        return _made_answer(package, problem, extras)
+    known, key = package.candidates.findings.answers, (package.decision, extras)
+    answer = known.get(key)
+    if answer is None:
+        answer = known[key] = _made_answer(package, problem, extras)
+    return answer
+
+
+def _made_answer(package: Package, problem: Problem, extras: tuple[str, ...]) -> Answer:
+    releases, bit = package.snapshot.releases, package.decision
+    notices: list[Notice] = []
+    file = package.candidates.choose(bit)
+    assert is_file(file), "a decided version has a file"
     groups: list[tuple[str, Sequence[RequirementRow]]] = []
     metadata = package.metadata.get(bit)
     if metadata is not None:
@@ -50,7 +67,7 @@ def _package(package: Package, problem: Problem, notices: list[Notice]) -> Resol
                 notices.append(_unknown_extra(package, extra, bit))
     if file.yanked is not None:
         notices.append(_yanked(package, bit, file.yanked))
-    return ResolvedPackage(
+    resolved = ResolvedPackage(
         package.name,
         releases.versions[bit - 1],
         extras,
@@ -59,6 +76,7 @@ def _package(package: Package, problem: Problem, notices: list[Notice]) -> Resol
         groups,
         metadata_from="wheel" if file.is_wheel else "sdist",
     )
+    return resolved, tuple(notices)
 
 
 def _unknown_extra(package: Package, extra: str, bit: int) -> Notice:

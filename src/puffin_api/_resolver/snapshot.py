@@ -10,22 +10,39 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from puffin_api._model.events import Notice
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._model.requirement import RequirementRow
-    from puffin_api._resolver.candidates import Choice, Policy
+    from puffin_api._model.resolution import ResolvedPackage
+    from puffin_api._resolver.candidates import Candidates, Choice, Policy
+
+    Answer = tuple[ResolvedPackage, tuple[Notice, ...]]
+
+
+class Findings:
+    """What resolutions have found out about a project that holds for all others under the same policy."""
+
+    __slots__ = ("accepted", "answers")
+
+    def __init__(self) -> None:
+        self.accepted: dict[int, DistMetadata] = {}
+        """Metadata that nothing speaks against, by bit number."""
+        self.answers: dict[tuple[int, tuple[str, ...]], Answer] = {}
+        """What a decision comes to, by bit number and extras."""
 
 
 class View:
     """What one policy makes of a project: files chosen and requirements that hold. Shared, too."""
 
-    __slots__ = ("_choices", "_policy", "accepted", "releases", "rows")
+    __slots__ = ("_choices", "_policy", "findings", "plain", "releases", "rows")
 
     def __init__(self, releases: Releases, policy: Policy) -> None:
         self.releases = releases
         self.rows: dict[tuple[DistMetadata, str], Sequence[RequirementRow]] = {}
         """Requirements that hold for the target, by metadata and extra."""
-        self.accepted: dict[int, DistMetadata] = {}
-        """Metadata that nothing speaks against, by bit number."""
+        self.findings = Findings()
+        self.plain: dict[tuple[bool | None, bool], Candidates] = {}
+        """Candidates of a project of which nothing special is asked, by the order they are in."""
         self._policy = policy
         self._choices: dict[int, Choice] = {}
 

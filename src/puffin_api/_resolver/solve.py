@@ -17,7 +17,6 @@ from puffin_api._resolver.bulk_exclusion import Run
 from puffin_api._resolver.candidates import PRERELEASE, is_file, summary
 from puffin_api._resolver.incompatibility import (
     Belongs,
-    Constrained,
     Dependency,
     Incompatibility,
     Required,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.incompatibility import Terms
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource
 
@@ -86,8 +86,7 @@ class Solver:
         while True:
             self._pump.check()
             self._propagator.propagate(changed)
-            changed = self._reprioritise()
-            if changed:
+            if self._priorities.must_move and (changed := self._reprioritise()):
                 continue
             package = self._priorities.next()
             if package is None:
@@ -107,7 +106,7 @@ class Solver:
         self._knowledge.expect(rows)
         changed = []
         for row in rows:
-            package = self._package(row.name, required=True)
+            package = self._knowledge.package(row.name, required=True)
             self._priorities.notice(package, row)
             mask = package.snapshot.mask(row)
             cause = Required(row, package)
@@ -119,19 +118,6 @@ class Solver:
                 self._propagator.add(Incompatibility((term(wanted, ABSENT),), cause))
                 changed.append(wanted)
         return changed
-
-    def _package(self, name: str, *, required: bool = False) -> Package:
-        """Return the package of a project; a new one is held to the caller's constraints at once."""
-        known = self._knowledge.packages.get(name)
-        if known is not None:
-            return known
-        package = self._knowledge.package(name, required=required)
-        for row in self._problem.amendments.constraints(name):
-            excluded = package.full & ~package.snapshot.mask(row) & ~ABSENT
-            if excluded:
-                cause = Incompatibility((term(package, excluded),), Constrained(row))
-                package.restrict(package.full & ~excluded, cause)
-        return package
 
     def _extra(self, base: Package, name: str) -> Package:
         """Return the package of an extra, which cannot be had without its project."""
@@ -160,7 +146,7 @@ class Solver:
         """Return the version to try, 0 where none of those left can be used."""
         mask = package.current & ~ABSENT & ~package.unusable
         while bit := package.candidates.best(mask):
-            if self._is_usable(package, bit):
+            if bit in package.metadata or self._is_usable(package, bit):
                 return bit
             package.unusable |= 1 << bit
             mask &= ~(1 << bit)
@@ -229,17 +215,21 @@ class Solver:
         if package.extra and (direct := next((row for row in rows if row.url), None)) is not None:
             return self._bar_extra(package, version, direct)
         knowledge.expect(rows)
+        terms: Terms = (term(base, 1 << version),)
+        if package.extra:
+            terms = (*terms, term(package, PRESENT))
         for row in rows:
-            dependency = known.get(row.name) or self._package(row.name)
+            dependency = known.get(row.name) or knowledge.package(row.name)
             if row.singleton:
                 self._priorities.notice(dependency, row)
             states = dependency.snapshot.masks.get(row.specifier)
             if states is None:
                 states = dependency.snapshot.mask(row)
-            found = self._edge(package, version, dependency, states, row)
-            conflict = conflict or found
+            found = _edge(package, terms, dependency, states, row)
+            if found is not None and conflict is None:
+                conflict = found
             for extra in row.extras:
-                found = self._edge(package, version, self._extra(dependency, extra), PRESENT, row)
+                found = _edge(package, terms, self._extra(dependency, extra), PRESENT, row)
                 conflict = conflict or found
         return conflict
 
@@ -250,21 +240,6 @@ class Solver:
         barred = Incompatibility(terms, Unusable(base, {version: url_rejection(direct)}))
         self._propagator.add(barred)
         return barred
-
-    def _edge(
-        self, package: Package, version: int, target: Package, states: int, row: RequirementRow
-    ) -> Dependency | None:
-        """Note one dependency; returns its incompatibility if the partial solution satisfies it."""
-        base, bit = package.base, 1 << version
-        if target is base and states & bit:
-            return None  # it asks for itself as it is
-        known = base.find_edge(target, states, package.extra)
-        if known is not None:
-            known.widen(bit)
-        else:
-            known = _new_edge(package, bit, target, states, row)
-            base.edges.append(known)
-        return known if not target.current & states or target is base else None
 
     # --- conflicts ----------------------------------------------------------------------------
 
@@ -288,24 +263,41 @@ class Solver:
 
     def _finish(self) -> list[Package]:
         """Return what was decided, and let go of the proof: it is full of cycles."""
+        decided = []
         for package in self._knowledge.all():
             package.incompatibilities.clear()
             package.edges.clear()
             package.history.clear()
+            if package.decision:
+                decided.append(package)
         self._priorities.clear()
         self._solution.trail.clear()
-        return [package for package in self._knowledge.all() if package.decision]
+        return decided
 
 
-def _new_edge(package: Package, bit: int, target: Package, states: int, row: RequirementRow) -> Dependency:
-    """Make the incompatibility of a dependency, and give it to its packages."""
+def _edge(
+    package: Package, dependent: Terms, target: Package, states: int, row: RequirementRow
+) -> Dependency | None:
+    """Note one dependency; returns its incompatibility if the partial solution satisfies it.
+
+    Args:
+        package: The one that depends: the project itself, or the extra that brings it in.
+        dependent: The terms for it: of one version, and of the extra.
+        target: What it depends on.
+        states: What that may be in.
+        row: The requirement.
+    """
     base = package.base
-    terms: tuple[tuple[Package, int, int], ...] = ((base, bit, base.full ^ bit),)
-    if package.extra:
-        terms = (*terms, (package, PRESENT, ABSENT))
-    if states and target is not base:
-        terms = (*terms, (target, target.full ^ states, states))
-    edge = Dependency(terms, target, states, row, package.extra)
-    for other, _, _ in terms:
-        other.incompatibilities.append(edge)
-    return edge
+    if target is base and states & dependent[0][1]:
+        return None  # it asks for itself as it is
+    edge = base.find_edge(target, states, package.extra) if base.edges else None
+    if edge is not None:
+        edge.widen(dependent[0][1])
+    else:
+        is_open = states and target is not base
+        terms = (*dependent, (target, target.full ^ states, states)) if is_open else dependent
+        edge = Dependency(terms, target, states, row, package.extra)
+        base.edges.append(edge)
+        for other, _, _ in terms:
+            other.incompatibilities.append(edge)
+    return edge if not target.current & states or target is base else None
