@@ -47,6 +47,8 @@ class Policy:
         "_known_ranks",
         "_no_binary",
         "_only_binary",
+        "_other_platforms",
+        "_platforms",
         "_ranks",
         "_sources",
         "key",
@@ -65,8 +67,14 @@ class Policy:
         self.target = target
         self._ranks = target.ranks
         # The same few hundred sets of tags stand in all file names: remembered with the target.
+        memo = target.memo.get(Policy)
+        if memo is None:
+            memo = target.memo[Policy] = {}, frozenset(tag.rpartition("-")[2] for tag in self._ranks), set()
         self._known_ranks: dict[tuple[str, str, str], int | None]
-        self._known_ranks = target.memo.setdefault(Policy, {})  # type: ignore[assignment]  # only we use this key
+        self._platforms: frozenset[str]
+        self._other_platforms: set[str]
+        """Ends of the names of wheels that are for none of the target's platforms."""
+        self._known_ranks, self._platforms, self._other_platforms = memo  # type: ignore[misc]  # only we use this key
         self._foreign = Rejection("incompatible-tags", f"is not for {target}")
         self._cutoff = dict(cutoff or {})
         self._only_binary = frozenset(only_binary)
@@ -102,22 +110,33 @@ class Policy:
         best: FileRow | None = None
         best_rank = -1
         source: FileRow | None = None
-        reasons: dict[str, Rejection] = {}
+        others = self._other_platforms
         for position, filename in enumerate(_names(files)):
+            # A release may have a hundred wheels for other platforms: those are told by the end alone.
+            if filename[filename.rfind("-") :] in others:
+                continue
             rank = self._rank(filename) if filename.endswith(".whl") else -1
             if rank is None:
-                reasons[filename] = self._foreign
                 continue
             file = files[position]
-            if reason := self._objection(file, yanked=yanked):
-                reasons[filename] = reason
+            if self._objection(file, yanked=yanked):
+                pass
             elif rank < 0:
                 source = source or file
             elif best is None or rank < best_rank:
                 best, best_rank = file, rank
             elif rank == best_rank and file.wheel.build > best.wheel.build:
                 best = file
-        return best or source or reasons
+        return best or source or self._reasons(files, yanked=yanked)
+
+    def _reasons(self, files: Sequence[FileRow], *, yanked: bool) -> Mapping[str, Rejection]:
+        reasons = {}
+        for position, filename in enumerate(_names(files)):
+            is_foreign = filename.endswith(".whl") and self._rank(filename) is None
+            reason = self._foreign if is_foreign else self._objection(files[position], yanked=yanked)
+            assert reason is not None, "no file can be used"
+            reasons[filename] = reason
+        return reasons
 
     def _rank(self, filename: str) -> int | None:
         """Place of a wheel's best tag among those of the target."""
@@ -129,6 +148,8 @@ class Policy:
             tags = f"{python}-{abi}-{platform[:-4]}".lower()
             found = [r for tag in expand_tags(tags) if (r := self._ranks.get(tag)) is not None]
             rank = known[python, abi, platform] = min(found, default=None)
+            if rank is None and self._platforms.isdisjoint(platform[:-4].lower().split(".")):
+                self._other_platforms.add(f"-{platform}")
             return rank
 
     def _objection(self, file: FileRow, *, yanked: bool) -> Rejection | None:
