@@ -187,7 +187,7 @@ class ResolvedPackage:
         """True where there is no wheel for the target."""
         return not self._file.is_wheel
 
-    def among(self, others: Iterable[str]) -> ResolvedPackage:
+    def _among(self, others: Iterable[str]) -> ResolvedPackage:
         """Return the same package with the names of what requires it."""
         return ResolvedPackage(
             self.name,
@@ -277,7 +277,7 @@ class Resolution:
         for package in self._by_name.values():
             for name in package.required_names & links.keys() - {package.name}:
                 links[name].add(package.name)
-        return MappingProxyType({name: self._by_name[name].among(links[name]) for name in sorted(links)})
+        return MappingProxyType({name: self._by_name[name]._among(links[name]) for name in sorted(links)})
 
     @property
     def roots(self) -> tuple[str, ...]:
