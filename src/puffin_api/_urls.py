@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urljoin
@@ -161,6 +162,20 @@ def canonical(url: str) -> str:
     """
     parts = _Url(url)
     _canonicalize(parts)
+    return parts.text()
+
+
+def resource(url: str) -> str:
+    """Return what the URL of a file stands for, without the fragment: the same for all its spellings.
+
+    >>> resource("HTTPS://user:token@Host:443/a%2Db-1.0-py3-none-any.whl#sha256=ab")
+    'https://host/a-b-1.0-py3-none-any.whl'
+    """
+    parts = _Url(url)
+    _canonicalize(parts)
+    parts.fragment = None
+    if parts.scheme == "file":
+        parts.path = posixpath.normpath(parts.path)
     return parts.text()
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from puffin_api._cache.archive_store import ArchiveStore
-from puffin_api._cache.layout import PYPI, Bucket, CacheLayout, git_kind, index_kind
+from puffin_api._cache.layout import PYPI, Bucket, CacheLayout, git_kind, index_kind, path_kind
 from puffin_api._cache.prune import DAY, dangling_links, prune_unreferenced, remove, size, verify
 from puffin_api._cache.store import write_entry
 from puffin_api._fs import PointerFileDirectoryLink, choose_directory_link, remove_tree
@@ -130,6 +131,19 @@ def test_projects_are_removed_by_name_from_all_kinds(layout, store):
         assert not layout.simple(kind, "flask").exists()
         assert layout.simple(kind, "flask-login").exists()
     assert len(prune_unreferenced(layout, now=later()).paths) == len(kinds)
+
+
+def test_so_are_those_of_files_that_their_address_alone_does_not_tell_apart(layout, store):
+    kind = f"{path_kind(Path('/wheels/foo-1.0-py3-none-any.whl'))}/17-ab"
+    persist(store, layout.wheel(kind, "foo", "foo-1.0-py3-none-any"))
+    other = layout.wheel(index_kind("https://h/simple/"), "foo", "foo-1.0-py3-none-any")
+    persist(store, other)
+
+    assert remove(layout, ["foo-1"]).paths == ()
+    removed = remove(layout, ["foo"])
+
+    assert {path.name for path in removed.paths} == {"foo"}
+    assert len(removed.paths) == 2
 
 
 def test_removing_links_does_not_remove_what_they_lead_to(layout, store):

@@ -25,7 +25,8 @@ LARGE = {f"foo/{n}.bin": hashlib.shake_128(b"%d" % n).digest(4096) for n in rang
 
 
 def row(server, name=NAME, **more):
-    return FileRow(project="foo", version="1.0", filename=name, url=server.file_url(name), **more)
+    url = server.file_url(name)
+    return FileRow(project="foo", version="1.0", filename=name, url=url, index=server.url, **more)
 
 
 @pytest.fixture

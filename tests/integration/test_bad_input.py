@@ -11,6 +11,7 @@ import pytest
 from puffin_api import Index, Installer, Resolver, RetryPolicy, Timeouts, Tls
 from puffin_api.errors import (
     AuthenticationRequired,
+    BuildForbidden,
     ConnectFailed,
     Forbidden,
     MetadataInvalid,
@@ -148,11 +149,10 @@ def test_a_constraint_that_does_not_parse(environment, index, make_client, where
     assert index.requests == []
 
 
-def test_a_direct_url_is_refused_by_name(environment, index, make_client):
-    error = failure(environment, make_client(index), f"app @ {index.file_url('app-2.0-py3-none-any.whl')}")
+def test_a_direct_url_that_would_have_to_be_built(environment, index, make_client):
+    error = failure(environment, make_client(index), f"app @ {index.file_url('app-2.0.tar.gz')}")
 
-    check_error(error, RequirementInvalid, "requirement-invalid")
-    assert error.text.startswith("app @")
+    check_error(error, BuildForbidden, "build-forbidden", package="app")
     assert error.hint
 
 

@@ -101,8 +101,9 @@ class Client:
         places += self._find_links
         # Chance of its own: the numbers of the process's are somebody's.
         self._retries = Retries(retries, chance=random.Random().random)  # noqa: S311  # to spread load
+        logins = Credentials.of(places, credentials)
         self._transport = transport or Urllib3Transport(
-            credentials=Credentials.of(places, credentials),
+            credentials=logins,
             tls=tls,
             proxy=proxy,
             retries=self._retries,
@@ -113,7 +114,9 @@ class Client:
         self._offline = offline
         self._strategy = index_strategy
         self._refresh = refresh
-        self._parts = ClientParts(lambda: self.cache, WorkerPool(concurrency), self._make_registry)
+        self._parts = ClientParts(
+            lambda: self.cache, WorkerPool(concurrency), self._make_registry, logins.add
+        )
 
     @classmethod
     def from_environ(

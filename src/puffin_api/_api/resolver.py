@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
+
 import attrs
 
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import parts_of_client
+from puffin_api._client.direct_files import DirectFiles, requirement_of_path
 from puffin_api._model.names import normalize
 from puffin_api._model.options import PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.requirement import requirement_row, row_of
 from puffin_api._resolver.advice import Advisor
 from puffin_api._resolver.candidates import Policy
 from puffin_api._resolver.dependencies import Amendments, holds
+from puffin_api._resolver.direct import direct_releases
 from puffin_api._resolver.problem import Problem
 from puffin_api._resolver.propagation import Unsolvable
 from puffin_api._resolver.result import resolution_of
 from puffin_api._resolver.solve import Solver
-from puffin_api.errors import ProtectedPackage, RequirementInvalid
+from puffin_api.errors import ProtectedPackage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
+    from pathlib import Path
     from typing import Protocol
 
     from packaging.requirements import Requirement
@@ -39,7 +44,8 @@ if TYPE_CHECKING:
     from puffin_api.protocols import ReleaseSource, Reporter
 
     Moment = datetime | timedelta
-    Req = str | Requirement
+    Req = str | Requirement | Path
+    """PEP 508, also with the URL of a wheel; or the path of a local wheel."""
 
     class InstalledLike(Protocol):
         """What is needed of an installed distribution."""
@@ -118,12 +124,14 @@ class Resolver:
         """Resolve requirements for one target.
 
         Args:
-            requirements: What the caller wants (PEP 508).
+            requirements: What the caller wants: PEP 508, also with the URL of a wheel, or the path of a
+                local wheel. A project with a URL comes from there alone, whoever requires it.
             target: What to resolve for.
             installed: Distributions that are there already; their versions are kept where possible.
             locked: An earlier answer; its versions are kept where possible, even if yanked since.
             protect: Installed packages that must stay as they are.
-            constraints: Narrow the versions of packages that are needed anyway.
+            constraints: Narrow the versions of packages that are needed anyway; one with a URL says
+                where the package comes from.
             overrides: Replace every requirement of the same name, whoever has it.
             excludes: Projects that are never to be part of the answer.
             upgrade: Packages whose installed or locked versions do not count.
@@ -141,7 +149,8 @@ class Resolver:
             The packages with their files and requirements.
 
         Raises:
-            RequirementInvalid: A requirement does not parse.
+            RequirementInvalid: A requirement does not parse, or its URL is not that of a wheel of it.
+            BuildForbidden: What a requirement names by URL or path would have to be built.
             PackageNotFound: No index knows a project that is required here.
             ResolutionFailed: There is no such set; the error is a value that says why.
             ProtectedPackage: There is one only if a protected package changes.
@@ -150,13 +159,14 @@ class Resolver:
         """
         upgrade = upgrade or Upgrade.none()
         target = _target(target)
+        files = self._direct_files()
         kept = [item for item in installed if not upgrade.covers(normalize(item.name))]
         pins = [pin for pin in _pins(locked) if not upgrade.covers(normalize(pin[0]))]
         options = _Options(
             target=target,
-            roots=_roots(requirements, target),
-            constraints=tuple(_row(item) for item in constraints),
-            overrides=tuple(_row(item) for item in overrides),
+            roots=_roots(requirements, target, files),
+            constraints=tuple(_row(item, files) for item in constraints),
+            overrides=tuple(_row(item, files) for item in overrides),
             excludes=frozenset(normalize(name) for name in excludes),
             mode=mode,
             prereleases=prereleases,
@@ -172,32 +182,36 @@ class Resolver:
         )
         protected = _protected(protect, kept)
         with operation("resolve", reporter, cancel) as pump:
-            return self._solve(options, protected, pump)
+            return self._solve(options, protected, files, pump)
 
-    def _solve(self, options: _Options, protected: Sequence[RequirementRow], pump: Pump) -> Resolution:
+    def _solve(
+        self, options: _Options, protected: Sequence[RequirementRow], files: DirectFiles, pump: Pump
+    ) -> Resolution:
         source, finish = self._source(pump)
         inputs = _inputs(options)
         try:
             problem = options.problem(protected)
+            direct = direct_releases(problem, source, files.file)
+            problem = problem.changed(direct=direct) if direct else problem
             try:
                 return resolution_of(Solver(problem, source, pump).solve(), problem, inputs)
             except Unsolvable as unsolvable:
                 last = unsolvable.incompatibility
             if protected:
-                self._blame_protection(options, protected, source, pump)
+                free = options.problem().changed(direct=problem.direct)
+                self._blame_protection(free, protected, source, pump)
             raise Advisor(problem, source, pump).error(last)
         finally:
             finish()
 
     def _blame_protection(
         self,
-        options: _Options,
+        problem: Problem,
         protected: Sequence[RequirementRow],
         source: ReleaseSource,
         pump: Pump,
     ) -> None:
-        """Raise ProtectedPackage if it would work without the protection."""
-        problem = options.problem()
+        """Raise ProtectedPackage if the problem, which has no protection, has a solution."""
         try:
             free = resolution_of(Solver(problem, source, pump).solve(), problem, {})
         except Unsolvable:
@@ -220,6 +234,12 @@ class Resolver:
             return parts_of_client(self._client).release_source(pump)
         return self._client, _nothing
 
+    def _direct_files(self) -> DirectFiles:
+        """Return what makes files of requirements with URLs."""
+        if isinstance(self._client, Client):
+            return DirectFiles(parts_of_client(self._client).add_login)
+        return DirectFiles()
+
 
 def _nothing() -> None:
     """A source of the caller's own ends when the caller says so."""
@@ -231,25 +251,26 @@ def _target(target: Target | Interpreter | Environment) -> Target:
     return target if isinstance(target, Target) else target.target
 
 
-def _row(item: Req) -> RequirementRow:
-    return requirement_row(item) if isinstance(item, str) else row_of(item)
+def _row(item: Req, files: DirectFiles) -> RequirementRow:
+    if isinstance(item, str):
+        row = requirement_row(item)
+    elif isinstance(item, os.PathLike):
+        row = requirement_of_path(item)
+    else:
+        row = row_of(item)
+    return files.without_login(row) if row.url else row
 
 
-def _roots(requirements: Iterable[Req] | Manifest, target: Target) -> tuple[RequirementRow, ...]:
+def _roots(
+    requirements: Iterable[Req] | Manifest, target: Target, files: DirectFiles
+) -> tuple[RequirementRow, ...]:
     from puffin_api._model.requirement_manifest import Manifest
 
     if isinstance(requirements, str):
         raise TypeError("requirements are a list: put the text in brackets")
     if isinstance(requirements, Manifest):
         requirements = requirements.requirements
-    rows = [_row(item) for item in requirements]
-    for row in rows:
-        if row.url:
-            raise RequirementInvalid(
-                f"{row.text!r} asks for a direct URL, which cannot be resolved",
-                hint="Require a version of the project from an index instead.",
-                text=row.text,
-            )
+    rows = [_row(item, files) for item in requirements]
     return tuple(row for row in rows if not row.gate and holds(row.marker, target))
 
 

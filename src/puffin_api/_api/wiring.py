@@ -90,9 +90,15 @@ class ClientParts:
     """What a client is made of; each part is made when it is first needed."""
 
     def __init__(
-        self, cache: Callable[[], Cache], pool: WorkerPool, make_registry: Callable[[CacheParts], Registry]
+        self,
+        cache: Callable[[], Cache],
+        pool: WorkerPool,
+        make_registry: Callable[[CacheParts], Registry],
+        add_login: Callable[[str, tuple[str, str]], None],
     ) -> None:
         self._cache = cache
+        self.add_login = add_login
+        """Takes the user name and password for a URL."""
         self._make_registry = make_registry
         self._token = unique_name()
         self.pool = pool
@@ -123,9 +129,13 @@ class ClientParts:
 
         def kind(file: DistFile) -> str:
             found = wheel_kind(file)
+            if file.hashes or file.url.startswith("file:"):
+                return found
+            if not file.index:
+                # At a URL there may be another file tomorrow: what the server said tells them apart.
+                return f"{found}/{self.registry.validator(file.url) or self._token}"
             # Every client calls its sources alike: what no digest tells from others is for us alone.
-            is_anonymous = file.index.startswith(SOURCE_PREFIX) and not file.hashes
-            return f"{found}/{self._token}" if is_anonymous else found
+            return f"{found}/{self._token}" if file.index.startswith(SOURCE_PREFIX) else found
 
         return CachedWheels(self.cache.layout, self.cache.archives, kind=kind)
 

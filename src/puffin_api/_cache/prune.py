@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _LINK_BUCKETS = (Bucket.WHEELS, Bucket.BUILT_WHEELS)
 _PROJECT_BUCKETS = (Bucket.SIMPLE, Bucket.WHEELS, Bucket.BUILT_WHEELS)
-# How many folders lie between a bucket and its projects, by kind.
-_KIND_DEPTH = {"pypi": 0, "index": 1, "url": 1, "path": 1, "git": 2}
+# How many folders lie between a bucket and its projects, by kind: one more where files at one address
+# are told apart by what the server says of them, or by their time.
+_KIND_DEPTHS = {"pypi": (0,), "index": (1, 2), "url": (1, 2), "path": (1, 2), "git": (2,)}
 DAY = 86400.0
 
 
@@ -87,8 +88,7 @@ def remove(layout: CacheLayout, names: Iterable[str]) -> Removed:
         for bucket in _PROJECT_BUCKETS
         for folder in _project_folders(layout.bucket(bucket))
         for entry in _children(folder)
-        # A normalised name has no dot, so what follows one is a suffix of ours.
-        if entry.name.partition(".")[0] in wanted
+        if _project_of(entry.name) in wanted
     ]
     return _remove_all(layout, found)
 
@@ -147,11 +147,21 @@ def _unfinished(layout: CacheLayout) -> Iterator[Path]:
 
 
 def _project_folders(bucket: Path) -> Iterator[Path]:
-    for kind, depth in _KIND_DEPTH.items():
+    for kind, depths in _KIND_DEPTHS.items():
         folders = [bucket / kind]
-        for _ in range(depth):
+        for depth in range(1 + max(depths)):
+            if depth in depths:
+                yield from folders
             folders = [Path(entry.path) for folder in folders for entry in _children(folder)]
-        yield from folders
+
+
+def _project_of(name: str) -> str:
+    """Return the project that a file or folder belongs to: what follows a dot is a suffix of ours.
+
+    A link to a wheel of some other project is no such folder, though it may begin like one.
+    """
+    project, _, suffix = name.partition(".")
+    return name if "-" in suffix else project
 
 
 def _remove_all(layout: CacheLayout, paths: Iterable[Path]) -> Removed:

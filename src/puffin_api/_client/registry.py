@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from puffin_api._cache.layout import url_kind
 from puffin_api._cache.project_table import ProjectTables
 from puffin_api._client.fetch import Fetcher
 from puffin_api._client.flat_index import FlatIndex
@@ -368,7 +369,7 @@ class Registry:
             table = self._table(file)
             if table is not None:
                 table.add(file, result)
-                self._unsaved.add((self._kinds[file.index], file.project))
+                self._unsaved.add((self._kinds.get(file.index) or url_kind(file.url), file.project))
         self._metadata[key] = result
         return result
 
@@ -386,6 +387,10 @@ class Registry:
             core = parse_metadata(self._wheels.metadata(file, pump=pump), source=file.filename)
         _check_consistency(file, core)
         return core
+
+    def validator(self, url: str) -> str:
+        """Return what tells the file that is at a URL now from others; empty where that is not known."""
+        return self._wheels.validators.get(url, "")
 
     @property
     def has_unsaved(self) -> bool:
@@ -405,6 +410,8 @@ class Registry:
 
     def _table(self, file: FileRow) -> MetadataTable | None:
         kind = self._kinds.get(file.index)
+        if kind is None and not file.index and file.hashes:
+            kind = url_kind(file.url)  # whatever is there: what was read of these bytes holds
         if kind is None or self._tables is None or file.url.startswith("file:"):
             return None  # a local file is as near as a table, and may be another by now
         key = kind, file.project

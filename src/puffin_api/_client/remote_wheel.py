@@ -19,7 +19,7 @@ from puffin_api.errors import Forbidden, HashMismatch, MetadataInvalid, OfflineM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from puffin_api._client.hosts import Hosts
@@ -66,6 +66,8 @@ class RemoteWheels:
         self._scratch = scratch
         self._retries = retries or Retries()
         self._offline = offline
+        self.validators: dict[str, str] = {}
+        """For URLs that somebody has named, without a digest: what tells this file from the next one."""
 
     def metadata(self, file: FileRow, *, pump: Pump = SILENT) -> bytes:
         """Return the METADATA file of a wheel.
@@ -100,10 +102,18 @@ class RemoteWheels:
             pump.end(task, lambda: FetchFinished(task=task, received=received, error=failure))
         return data
 
+    def note_validator(self, url: str, headers: Mapping[str, str], size: int) -> None:
+        """Remember what the server says of the file that it has now, where that tells it from others."""
+        tag = headers.get("etag", "") or headers.get("last-modified", "")
+        if tag:
+            self.validators[url] = hashlib.sha256(f"{tag} {size}".encode()).hexdigest()[:16]
+
     def _separate(self, file: FileRow, pump: Pump) -> bytes | None:
         """Read the metadata beside the wheel (PEP 658), None where there is none."""
         if file.metadata is False or file.url.startswith("file:"):
             return None
+        if is_anonymous(file):
+            return None  # from the file itself, so that both are of the same day
         if file.metadata is not None:
             return self._beside(file, pump)
         place = origin(file.url)
@@ -154,7 +164,8 @@ class RemoteWheels:
                 self._hosts.note(place, "ranges", answer=True)
                 return read_wheel_metadata(remote.read, remote.size, remote.tail, file)
             if remote.is_gone:
-                raise _invalid(file, "the index lists the file, but it is gone")
+                gone = "the index lists the file, but it is gone" if file.index else "there is no such file"
+                raise _invalid(file, gone)
             if not remote.is_empty:
                 self._hosts.note(place, "ranges", answer=False)
         return self._from_whole(file, pump)
@@ -230,8 +241,15 @@ class _RemoteFile:
         if response.status != 206 or match is None:
             return (response.status if response.status != 206 else 200), b""
         first, last, self.size = int(match[1]), int(match[2]), int(match[3])
+        if is_anonymous(self._file):
+            self._wheels.note_validator(self._file.url, response.headers, self.size)
         data = read_body(response, longest=_LONGEST_METADATA + LONGEST_END)
         return (206 if len(data) == last - first + 1 else 200), data
+
+
+def is_anonymous(file: FileRow) -> bool:
+    """Tell whether a file has nothing but a URL: there may be other bytes behind it tomorrow."""
+    return not file.index and not file.hashes
 
 
 def read_wheel_metadata(read: Callable[[int, int], bytes], size: int, tail: bytes, file: FileRow) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from puffin_api._installer.installed_graph import InstalledGraph
+from puffin_api._model.direct_url import ArchiveInfo, DirectUrl
 from puffin_api._model.events import Notice
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from puffin_api._model.cached import CachedWheel
-    from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.installed import InstalledDistribution, InstalledSet
     from puffin_api._model.plan import Action, Cause
     from puffin_api._model.resolution import Resolution, ResolvedPackage
@@ -55,7 +55,7 @@ def make_plan(
         protect: Names that must not change. ``sync`` keeps them.
         allow: What the plan may do; anything else becomes one of its ``blockers``.
         cached: Names whose wheel lies in the cache already, with the wheel or True.
-        direct_urls: The origin of each package that does not come from an index.
+        direct_urls: The origin of packages; None for what the resolution says.
         requested: Names that the user asked for; None for the roots of the resolution.
         seeds: Names that ``sync`` keeps although the resolution does not name them. Pass nothing for
             an environment that was made without them.
@@ -65,7 +65,8 @@ def make_plan(
         ProtectedPackage: A protected package would have to change.
     """
     names = resolution.root_names if requested is None else frozenset(map(normalize, requested))
-    planner = _Planner(resolution, installed, cached or {}, direct_urls or {})
+    origins = _origins(resolution) if direct_urls is None else direct_urls
+    planner = _Planner(resolution, installed, cached or {}, origins)
     if isinstance(reinstall, bool):
         reinstall = resolution.packages if reinstall else ()
     again = frozenset(map(normalize, reinstall))
@@ -218,6 +219,15 @@ class _Planner:
             direct_url=self._direct_urls.get(name),
             explains=self._resolution,
         )
+
+
+def _origins(resolution: Resolution) -> dict[str, DirectUrl]:
+    """Return the origin of each package that does not come from an index."""
+    return {
+        name: DirectUrl(url=package.file.url, info=ArchiveInfo(hashes=package.file.hashes))
+        for name, package in resolution.packages.items()
+        if package.source != "index"
+    }
 
 
 def same_version(first: str, second: str) -> bool:

@@ -192,12 +192,14 @@ class _Commit:
         for change in self._changes:
             if change.new is None:
                 continue
+            wheel = self._wheels[change.name]
+            origin = change.direct_url
             layout = lay_out(
-                self._wheels[change.name],
+                wheel,
                 self._places,
                 executable=executable,
                 requested=change.name in requested,
-                direct_url=change.direct_url,
+                direct_url=origin and origin.with_digest(wheel.hashes),
             )
             self._layouts.append(layout)
             self._notices += layout.notices

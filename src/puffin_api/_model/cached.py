@@ -6,6 +6,7 @@ import attrs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 MANIFEST_FORMAT = 2
@@ -123,6 +124,8 @@ class CachedWheel:
 
     archive: Path
     manifest: WheelManifest = attrs.field(eq=False, repr=False)
+    hashes: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+    """Digests of the file that it was unpacked from, by algorithm, in lower-case hex."""
 
     @property
     def name(self) -> str:

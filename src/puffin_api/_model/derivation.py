@@ -30,7 +30,7 @@ class Statement:
     package: str
     """Normalised name, an extra in brackets."""
     versions: str
-    """As a user would write them: ``>=1.0,<2``, ``1.5``, ``all versions``, ``no version``."""
+    """As a user would write them: ``>=1.0,<2``, ``1.5``, ``all versions``, ``no version``, ``@ URL``."""
     selected: bool = True
     """False for "it is not part of the solution"."""
 
@@ -41,7 +41,8 @@ class Statement:
             return f"no version of {self.package}"
         if self.versions[:1].isdigit():
             return self.versions.replace("versions", f"versions of {self.package}", 1)
-        return f"{self.package}{self.versions}"
+        space = " " if self.versions.startswith("@") else ""
+        return f"{self.package}{space}{self.versions}"
 
 
 @attrs.frozen

@@ -69,6 +69,12 @@ class DirectUrl:
             case _:
                 return False
 
+    def with_digest(self, hashes: Mapping[str, str]) -> DirectUrl:
+        """Return the same origin with the sha256 digest of its archive, where that is known only now."""
+        if not isinstance(self.info, ArchiveInfo) or self.info.hashes or "sha256" not in hashes:
+            return self
+        return attrs.evolve(self, info=ArchiveInfo(hashes={"sha256": hashes["sha256"]}))
+
     def to_dict(self) -> dict[str, object]:
         """Return the content of direct_url.json, without credentials."""
         data: dict[str, object] = {"url": without_credentials(self.url)}

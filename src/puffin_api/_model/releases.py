@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from puffin_api._model.version_key import sort_version
 
 TYPE_CHECKING = False
@@ -9,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from puffin_api._model.file import FileRow
+
+
+_NOT_DIRECT: Mapping[str, int] = MappingProxyType({})
 
 
 class Releases:
@@ -24,6 +29,7 @@ class Releases:
         "_files",
         "_rows",
         "derived",
+        "direct",
         "index",
         "keys",
         "name",
@@ -45,6 +51,7 @@ class Releases:
         skipped: Mapping[str, str] | None = None,
         index: str = "",
         tiers: Sequence[int] = (),
+        direct: Mapping[str, int] = _NOT_DIRECT,
     ) -> None:
         self.name: str = name
         """Normalised."""
@@ -62,6 +69,8 @@ class Releases:
         self.tiers: Sequence[int] = tiers
         """Masks of versions, best first, where some are preferred however new others are: those of an
         earlier index to those of a later one. Empty where only the version counts."""
+        self.direct: Mapping[str, int] = direct
+        """The mask of what a requirement with a URL asks for, by what the URL stands for."""
         self.unasked: Sequence[str] = ()
         """Names of the indexes that were not asked, as an earlier one knows the project."""
         self.derived: dict[object, object] = {}

@@ -72,8 +72,10 @@ class RequirementRow:
         self.gate = gate
         self.marker = marker
         self.url = url
-        self.singleton = specifier.startswith("===") if bounds is None else _is_singleton(bounds)
-        """True where the specifier leaves one version (and its local builds)."""
+        self.singleton = bool(url) or (
+            specifier.startswith("===") if bounds is None else _is_singleton(bounds)
+        )
+        """True where it leaves one version (and its local builds), or the one of a URL."""
 
     def __repr__(self) -> str:
         return f"RequirementRow({self.text!r})"

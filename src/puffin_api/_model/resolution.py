@@ -49,11 +49,16 @@ class Edge:
     @property
     def marker(self) -> str:
         """The whole marker as written, empty for none."""
-        _, _, marker = self.requirement.partition(";")
+        _, _, marker = self.requirement.partition(self._separator)
         return marker.strip()
 
+    @property
+    def _separator(self) -> str:
+        # A URL may hold semicolons; the one of a marker has a space before it then (PEP 508).
+        return " ;" if "@" in self.requirement else ";"
+
     def __str__(self) -> str:
-        return self.requirement.partition(";")[0].strip()
+        return self.requirement.partition(self._separator)[0].strip()
 
 
 @attrs.frozen
@@ -277,7 +282,8 @@ class Resolution:
         for package in self._by_name.values():
             for name in package.required_names & links.keys() - {package.name}:
                 links[name].add(package.name)
-        return MappingProxyType({name: self._by_name[name]._among(links[name]) for name in sorted(links)})
+        among = ResolvedPackage._among  # noqa: SLF001  # its neighbour in this module
+        return MappingProxyType({name: among(self._by_name[name], links[name]) for name in sorted(links)})
 
     @property
     def roots(self) -> tuple[str, ...]:

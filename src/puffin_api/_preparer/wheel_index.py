@@ -79,7 +79,7 @@ class CachedWheels:
         """Make the value of an archive that has just been persisted."""
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
-        wheel = CachedWheel(archive=archive, manifest=manifest)
+        wheel = CachedWheel(archive=archive, manifest=manifest, hashes=hashes)
         self._remembered[archive] = wheel, hashes
         return wheel
 

@@ -160,7 +160,8 @@ class Policy:
         if file.requires_python and not admits_python(file.requires_python, self.target):
             return python_rejection(file.requires_python)
         cutoff = self._cutoff.get(file.project, self._cutoff.get(""))
-        if cutoff is not None and (file.upload_time is None or file.upload_time >= cutoff):
+        # A file that somebody names by its URL is meant, however new it is.
+        if cutoff is not None and file.index and (file.upload_time is None or file.upload_time >= cutoff):
             return _NO_TIME if file.upload_time is None else _too_new(file.upload_time)
         return self._kind_objection(file)
 

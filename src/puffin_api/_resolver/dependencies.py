@@ -120,6 +120,10 @@ class Amendments:
         """Return every constraint that holds for the target."""
         return tuple(row for rows in self._constraints.values() for row in rows)
 
+    def all_overrides(self) -> tuple[RequirementRow, ...]:
+        """Return every override that holds for the target."""
+        return tuple(row for rows in self._overrides.values() for row in rows)
+
     def is_overridden(self, name: str) -> bool:
         """Tell whether the caller replaces the requirements of this project."""
         return name in self._overrides

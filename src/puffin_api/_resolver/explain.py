@@ -214,6 +214,9 @@ def _what_there_is(package: Package) -> str:
         return f"{package.name} has no versions"
     count = known.bit_count()
     version = package.snapshot.version
+    if package.snapshot.releases.direct:
+        each = " and ".join(f"{version(bit)} ({_from_url(package, bit)})" for bit in bits(known))
+        return f"{package.name} is {each}"
     if count == 1:
         return f"the only version is {version(1)}"
     return f"the versions go from {version(1)} to {version(count)} and none of them fits"
@@ -277,6 +280,8 @@ def _range(package: Package, mask: int) -> str:
     known = package.full & ~ABSENT
     if not mask:
         return "no version"
+    if package.snapshot.releases.direct:
+        return " or ".join(_from_url(package, bit) for bit in bits(mask))
     if mask == known:
         return "all versions"
     pieces = list(runs(mask, _told(package, mask)))
@@ -285,6 +290,11 @@ def _range(package: Package, mask: int) -> str:
         first, last = pieces[0][0], pieces[-1][1]
         return f"{mask.bit_count()} versions from {version(first)} to {version(last)}"
     return " or ".join(_piece(package, first, last) for first, last in pieces)
+
+
+def _from_url(package: Package, bit: int) -> str:
+    (file,) = package.snapshot.releases.files(bit - 1)
+    return f"@ {file.url}"
 
 
 def _told(package: Package, mask: int) -> int:

@@ -10,6 +10,7 @@ from puffin_api._resolver.package import Package
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT
+from puffin_api._urls import redact
 from puffin_api.errors import MetadataInvalid, OfflineMiss, PackageNotFound
 
 TYPE_CHECKING = False
@@ -50,8 +51,8 @@ class Knowledge:
 
     def expect(self, rows: Sequence[RequirementRow]) -> None:
         """Have everything that is new read ahead, all at once, before the first wait."""
-        known = self.packages
-        fresh = [row.name for row in rows if row.name not in known]
+        known, direct = self.packages, self._problem.direct
+        fresh = [row.name for row in rows if row.name not in known and row.name not in direct]
         if fresh:
             self._scout.expect(rows)
             self._source.hint(fresh, self._scout)
@@ -73,7 +74,7 @@ class Knowledge:
             return package
         reason: Rejection | None = None
         try:
-            releases = self._source.releases(name)
+            releases = self._problem.direct.get(name) or self._source.releases(name)
         except (PackageNotFound, OfflineMiss) as error:
             if required:
                 raise
@@ -159,13 +160,13 @@ class Knowledge:
         if required and not admits_python(required, self._problem.policy.target):
             self.reject(package, bit, python_rejection(required))
             return
-        view = package.candidates.view
-        direct = next((row for row in self._problem.rows(view, metadata) if row.url), None)
-        if direct is not None:
-            self.reject(package, bit, url_rejection(direct))
+        rows = self._problem.rows(package.candidates.view, metadata)
+        foreign = self._problem.foreign_url(rows)
+        if foreign is not None:
+            self.reject(package, bit, url_rejection(foreign))
             return
         package.metadata[bit] = metadata
-        if self._reusable:
+        if self._reusable and not any(row.url for row in rows):
             package.candidates.findings.accepted[bit] = metadata
 
     def _look_ahead(self, moved: dict[Package, None]) -> None:
@@ -178,7 +179,8 @@ class Knowledge:
 
 def url_rejection(row: RequirementRow) -> Rejection:
     """Return the reason against a version that depends on a direct URL: these are not followed."""
-    return Rejection("direct-url", f"depends on a direct URL ({row.text})", row.text)
+    text = row.text.replace(row.url, redact(row.url))
+    return Rejection("direct-url", f"depends on a direct URL ({text})", text)
 
 
 def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from puffin_api._model.options import PrereleaseMode, ResolutionMode
 from puffin_api._resolver.candidates import Candidates, visibility
 from puffin_api._resolver.dependencies import active_rows
 from puffin_api._resolver.version_set import ABSENT
+from puffin_api._urls import resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.releases import Releases
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.target import Target
     from puffin_api._resolver.candidates import Policy
     from puffin_api._resolver.dependencies import Amendments
     from puffin_api._resolver.snapshot import Snapshot, View
+
+
+_NOTHING_DIRECT: Mapping[str, Releases] = MappingProxyType({})
 
 
 class Problem:
@@ -34,12 +41,15 @@ class Problem:
         permitted: Mapping[str, Collection[str]] | None = None,
         dependencies: bool = True,
         named: Sequence[RequirementRow] = (),
+        direct: Mapping[str, Releases] = _NOTHING_DIRECT,
     ) -> None:
         self.roots = roots if amendments.empty else tuple(amendments.apply(roots))
         """What the caller requires, markers already decided, overrides and excludes applied."""
         self.policy = policy
         self.amendments = amendments
         self.dependencies = dependencies
+        self.direct = direct
+        """Releases of the projects that come from a URL; no index is asked for these."""
         self._prereleases = prereleases
         self._mode = mode
         self._preferences = preferences or {}
@@ -65,6 +75,7 @@ class Problem:
         policy: Policy | None = None,
         amendments: Amendments | None = None,
         prereleases: PrereleaseMode | None = None,
+        direct: Mapping[str, Releases] | None = None,
     ) -> Problem:
         """Return the same problem with something else in the place of what is given here."""
         return Problem(
@@ -77,6 +88,7 @@ class Problem:
             permitted=self._permitted,
             dependencies=self.dependencies,
             named=self._asked,
+            direct=self.direct if direct is None else direct,
         )
 
     def for_target(self, target: Target) -> Problem:
@@ -84,6 +96,20 @@ class Problem:
         return self.changed(
             policy=self.policy.changed(target=target), amendments=self.amendments.for_target(target)
         )
+
+    @property
+    def given(self) -> tuple[RequirementRow, ...]:
+        """Every requirement that comes from the caller: roots, constraints and overrides."""
+        return (*self.roots, *self.amendments.all_constraints(), *self.amendments.all_overrides())
+
+    def foreign_url(self, rows: Sequence[RequirementRow]) -> RequirementRow | None:
+        """Return the first requirement with a URL for which nobody has vouched, None where there is none."""
+        for row in rows:
+            if row.url:
+                releases = self.direct.get(row.name)
+                if releases is None or resource(row.url) not in releases.direct:
+                    return row
+        return None
 
     def candidates(self, snapshot: Snapshot) -> Candidates:
         """Return the candidates of a project."""

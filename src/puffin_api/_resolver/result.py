@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from puffin_api._model.file import FileRow
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.package import Package
     from puffin_api._resolver.problem import Problem
@@ -74,9 +75,14 @@ def _made_answer(package: Package, problem: Problem, extras: tuple[str, ...]) ->
         file,
         releases.files(bit - 1),
         groups,
+        source=_source(file) if releases.direct else "index",
         metadata_from="wheel" if file.is_wheel else "sdist",
     )
     return resolved, tuple(notices)
+
+
+def _source(file: FileRow) -> str:
+    return "path" if file.url.startswith("file:") else "url"
 
 
 def _unknown_extra(package: Package, extra: str, bit: int) -> Notice:

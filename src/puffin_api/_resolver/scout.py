@@ -75,4 +75,5 @@ class RequirementScout:
         for extra in sorted(extras):
             rows += self._problem.rows(view, metadata, extra)
         self.expect(rows)
-        return list(dict.fromkeys(row.name for row in rows))
+        direct = self._problem.direct
+        return list(dict.fromkeys(row.name for row in rows if row.name not in direct))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import admits
 from puffin_api._resolver.version_set import everything, mask_of
+from puffin_api._urls import resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,9 +95,10 @@ class Snapshot:
 
     def mask(self, row: RequirementRow) -> int:
         """Return the versions that a requirement admits, pre-releases included."""
-        mask = self.masks.get(row.specifier)
+        key = f"@ {row.url}" if row.url else row.specifier
+        mask = self.masks.get(key)
         if mask is None:
-            mask = self.masks[row.specifier] = self._evaluate(row)
+            mask = self.masks[key] = self._evaluate(row)
         return mask
 
     def version(self, bit: int) -> str:
@@ -104,6 +106,8 @@ class Snapshot:
         return self.releases.versions[bit - 1]
 
     def _evaluate(self, row: RequirementRow) -> int:
+        if row.url:
+            return self.releases.direct.get(resource(row.url), 0)
         if row.bounds is not None:
             return mask_of(self.releases.keys, row.bounds)
         mask = 0

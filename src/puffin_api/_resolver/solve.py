@@ -212,8 +212,8 @@ class Solver:
         conflict: Dependency | None = None
         base, known = package.base, knowledge.packages
         rows = problem.rows(base.candidates.view, base.metadata[version], package.extra)
-        if package.extra and (direct := next((row for row in rows if row.url), None)) is not None:
-            return self._bar_extra(package, version, direct)
+        if package.extra and (foreign := problem.foreign_url(rows)) is not None:
+            return self._bar_extra(package, version, foreign)
         knowledge.expect(rows)
         terms: Terms = (term(base, 1 << version),)
         if package.extra:
@@ -222,7 +222,7 @@ class Solver:
             dependency = known.get(row.name) or knowledge.package(row.name)
             if row.singleton:
                 self._priorities.notice(dependency, row)
-            states = dependency.snapshot.masks.get(row.specifier)
+            states = None if row.url else dependency.snapshot.masks.get(row.specifier)
             if states is None:
                 states = dependency.snapshot.mask(row)
             found = _edge(package, terms, dependency, states, row)

@@ -46,12 +46,14 @@ class FakeReleaseSource:
         yanked: str | None = None,
         upload_time: float | None = None,
         invalid: PuffinError | None = None,
+        listed: bool = True,
     ) -> None:
         """Add a release.
 
         Args:
             tags: One wheel for each.
             invalid: Given in place of the metadata.
+            listed: False for what is there for those who know its address, and on no page.
         """
         project = normalize(name)
         stem = f"{project.replace('-', '_')}-{version}"
@@ -67,8 +69,10 @@ class FakeReleaseSource:
                 requires_python=requires_python,
                 yanked=yanked,
                 upload_time=upload_time,
+                index="https://index.invalid/",
             )
-            self._files.setdefault(project, []).append(row)
+            if listed:
+                self._files.setdefault(project, []).append(row)
             self._metadata[filename] = metadata if invalid is None else invalid
         self._releases.pop(project, None)
 

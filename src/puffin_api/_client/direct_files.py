@@ -1,0 +1,162 @@
+"""Files that a requirement names by URL: what can be known of them before they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from puffin_api._model.file import FileRow
+from puffin_api._model.filename import parse_wheel_name
+from puffin_api._model.requirement import requirement_row
+from puffin_api._model.version_key import sort_version
+from puffin_api._urls import filename, path_to_url, redact, split_credentials, split_fragment, url_to_path
+from puffin_api.errors import BuildForbidden, HashMismatch, RequirementInvalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from puffin_api._model.filename import WheelName
+    from puffin_api._model.requirement import RequirementRow
+
+_ALGORITHMS = frozenset(("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
+_SCHEMES = ("https", "http", "file")
+
+
+class DirectFiles:
+    """Makes the file of a requirement with a URL.
+
+    Of a local file the digest is taken, so that it counts as another one once it is built anew.
+
+    Args:
+        add_login: Told of the user name and password in a URL, and of the URL without them.
+    """
+
+    def __init__(self, add_login: Callable[[str, tuple[str, str]], None] | None = None) -> None:
+        self._add_login = add_login
+
+    def without_login(self, row: RequirementRow) -> RequirementRow:
+        """Return the requirement without user name and password, which are kept for when it is fetched."""
+        if "@" not in row.url or _scheme(row.url) not in _SCHEMES:
+            return row
+        url, login = split_credentials(row.url)
+        if login is None:
+            return row
+        if self._add_login is not None:
+            self._add_login(split_fragment(url)[0], login)
+        return requirement_row(row.text.replace(row.url, url))
+
+    def file(self, row: RequirementRow) -> FileRow:
+        """Return the file that a requirement names.
+
+        Raises:
+            RequirementInvalid: It is not there, or no wheel of the project.
+            BuildForbidden: It would have to be built.
+            HashMismatch: A local file has another digest than the requirement says.
+        """
+        row = self.without_login(row)
+        url, fragment = split_fragment(row.url)
+        name = filename(url)
+        if not name.endswith(".whl") or "+" in _scheme(url):
+            raise _needs_build(row)
+        if _scheme(url) not in _SCHEMES:
+            raise _invalid(row.text, f"nothing can be fetched by {_scheme(url) or 'no scheme at all'}")
+        wheel, version = _named(name, row.text)
+        if wheel.name != row.name:
+            raise _invalid(row.text, f"the file is a wheel of {wheel.name}, not of {row.name}")
+        hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
+        size = None
+        if _scheme(url) == "file":
+            path = _existing(url_to_path(url), row.text)
+            url, size = path_to_url(path), path.stat().st_size
+            actual = _sha256(path)
+            if hashes.setdefault("sha256", actual) != actual:
+                raise _mismatch(row, hashes["sha256"], actual)
+        return FileRow(
+            project=row.name,
+            version=version,
+            filename=name,
+            url=url,
+            hashes=tuple(f"{key}:{value}" for key, value in hashes.items()),
+            size=size,
+        )
+
+
+def requirement_of_path(path: Path) -> RequirementRow:
+    """Return the requirement for a local wheel, named by its path.
+
+    Raises:
+        RequirementInvalid: It is not there, or its name is not that of a wheel.
+        BuildForbidden: It is a folder or a source distribution, which would have to be built.
+    """
+    text = os.fspath(path)
+    path = _existing(path, text)
+    if path.is_dir() or not path.name.endswith(".whl"):
+        raise BuildForbidden(
+            f"{text} is no wheel: it would have to be built",
+            hint="Build a wheel of it first, and give its path.",
+            package=path.name,
+        )
+    wheel, _ = _named(path.name, text)
+    return requirement_row(f"{wheel.name} @ {path_to_url(path)}")
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower() if ":" in url else ""
+
+
+def _existing(path: Path, text: str) -> Path:
+    # Dots are resolved, but no links: a name may be all that a link is there for.
+    path = Path(os.path.abspath(path))
+    if not path.exists():
+        raise RequirementInvalid(
+            f"{text!r} cannot be used: there is no file {path}",
+            hint="Check the path; a relative one counts from the current folder.",
+            text=text,
+        )
+    return path
+
+
+def _named(filename: str, text: str) -> tuple[WheelName, str]:
+    """Return the parts of a wheel's name, and its version in normal form."""
+    try:
+        wheel = parse_wheel_name(filename)
+    except ValueError as error:
+        raise _invalid(text, str(error)) from error
+    order = sort_version(wheel.version)
+    if order is None:
+        raise _invalid(text, f"{wheel.version!r} is not a valid version")
+    return wheel, order[1]
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _invalid(text: str, reason: str) -> RequirementInvalid:
+    return RequirementInvalid(
+        f"{text!r} cannot be used: {reason}",
+        hint="Name the URL or the path of a wheel of this project.",
+        text=text,
+    )
+
+
+def _needs_build(row: RequirementRow) -> BuildForbidden:
+    return BuildForbidden(
+        f"{row.text.replace(row.url, redact(row.url))} is no wheel: it would have to be built",
+        hint="Name the URL of a wheel, or require a version of the project from an index.",
+        package=row.name,
+    )
+
+
+def _mismatch(row: RequirementRow, expected: str, actual: str) -> HashMismatch:
+    return HashMismatch(
+        f"{filename(row.url)} has the sha256 digest {actual}, and {row.text!r} says {expected}",
+        hint="The file is not the one that was meant; do not use it, or correct the digest.",
+        name=row.name,
+        source=row.url,
+        expected=[f"sha256:{expected}"],
+        actual=f"sha256:{actual}",
+    )

@@ -1,0 +1,144 @@
+"""Direct URLs: projects that have one source only, the file that somebody has named.
+
+Who names a URL vouches for it, and for the URLs that its own metadata names: those are looked up before
+anything is solved, as a project must not be taken from an index when its URL turns up later. From then
+on such a project is like any other one, with a version or two; two URLs for it are two versions, which
+no solution can have at once.
+"""
+
+from __future__ import annotations
+
+from puffin_api._model.releases import Releases
+from puffin_api._model.version_key import sort_version
+from puffin_api._resolver.dependencies import active_rows
+from puffin_api._urls import resource
+from puffin_api.errors import PuffinError, RequirementInvalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.requirement import RequirementRow
+    from puffin_api._resolver.problem import Problem
+    from puffin_api.protocols import ReleaseSource
+
+    FileOf = Callable[[RequirementRow], FileRow]
+
+
+def direct_releases(problem: Problem, source: ReleaseSource, file_of: FileOf) -> Mapping[str, Releases]:
+    """Return the releases of all projects that come from a URL, by name.
+
+    Args:
+        problem: What is required.
+        source: Gives the metadata of the files.
+        file_of: Gives the file that a requirement with a URL names.
+
+    Raises:
+        PuffinError: A URL that the caller has given cannot be used.
+        NetworkError: A file could not be read.
+    """
+    given = problem.given
+    if not any(row.url for row in given):
+        return {}
+    search = _LookAhead(problem, source, file_of)
+    search.add_given(given)
+    while search.grow():
+        pass
+    return {name: _releases(name, files) for name, files in search.files.items()}
+
+
+class _LookAhead:
+    """Follows the URLs that the caller has given, and those in the metadata of their files."""
+
+    def __init__(self, problem: Problem, source: ReleaseSource, file_of: FileOf) -> None:
+        self._problem = problem
+        self._source = source
+        self._file_of = file_of
+        self.files: dict[str, dict[str, FileRow]] = {}
+        """By project, then by what its URL means."""
+        self._metadata: dict[str, DistMetadata] = {}
+        self._unread: list[FileRow] = []
+        self._extras: dict[str, set[str]] = {}
+        self._seen: set[RequirementRow] = set()
+
+    def add_given(self, rows: Sequence[RequirementRow]) -> None:
+        """Take in what the caller has given."""
+        for row in rows:
+            self._extras.setdefault(row.name, set()).update(row.extras)
+            if row.url:
+                self._add(row)
+
+    def grow(self) -> bool:
+        """Read what is new and take in what it names; False once nothing is new."""
+        unread, self._unread = self._unread, []
+        self._source.touch(unread)
+        for file in unread if self._problem.dependencies else ():
+            (found,) = self._source.metadata([file])
+            # What is wrong with a file is told where its version is rejected.
+            if not isinstance(found, Exception):
+                self._metadata[file.url] = found
+        fresh = [row for row in self._required() if row not in self._seen]
+        self._seen.update(fresh)
+        for row in fresh:
+            self._extras.setdefault(row.name, set()).update(row.extras)
+            if row.url:
+                self._add_found(row)
+        return bool(fresh)
+
+    def _required(self) -> Iterator[RequirementRow]:
+        target = self._problem.policy.target
+        for metadata in list(self._metadata.values()):
+            for extra in ("", *sorted(self._extras.get(metadata.name, ()))):
+                yield from self._problem.amendments.apply(active_rows(metadata, target, extra))
+
+    def _add_found(self, row: RequirementRow) -> None:
+        """Take in a URL that metadata names; one that cannot be used bars the version that names it."""
+        try:
+            self._add(row)
+        except PuffinError:
+            return
+
+    def _add(self, row: RequirementRow) -> None:
+        files = self.files.get(row.name, {})
+        address = resource(row.url)
+        known = files.get(address)
+        file = self._file_of(row)
+        if known is None:
+            self.files[row.name] = {**files, address: file}
+            self._unread.append(file)
+        else:
+            known.hashes = _all_hashes(known, file, row)
+
+
+def _all_hashes(known: FileRow, file: FileRow, row: RequirementRow) -> tuple[str, ...]:
+    """Return the digests of both; it is the same file, so they must not contradict each other."""
+    digests = dict(text.split(":", 1) for text in known.hashes)
+    for text in file.hashes:
+        algorithm, digest = text.split(":", 1)
+        if digests.setdefault(algorithm, digest) != digest:
+            raise RequirementInvalid(
+                f"{row.text!r} gives another {algorithm} digest for the same URL than a requirement before",
+                hint="A file has one digest: find out which is right.",
+                text=row.text,
+            )
+    return tuple(f"{algorithm}:{digest}" for algorithm, digest in digests.items())
+
+
+def _releases(name: str, files: Mapping[str, FileRow]) -> Releases:
+    entries = []
+    for address, file in files.items():
+        order = sort_version(file.version)
+        assert order is not None, "looked at when the file was made"
+        entries.append((order[0], address, file))
+    entries.sort(key=lambda entry: entry[:2])
+    rows = [(file,) for _, _, file in entries]
+    return Releases(
+        name=name,
+        versions=[file.version for _, _, file in entries],
+        keys=[key for key, _, _ in entries],
+        prereleases=0,  # whoever names a file means it
+        files=rows.__getitem__,
+        direct={address: 2 << place for place, (_, address, _) in enumerate(entries)},
+    )
