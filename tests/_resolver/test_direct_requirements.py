@@ -172,7 +172,9 @@ def test_unless_the_caller_names_the_same_url(source: FakeReleaseSource) -> None
     expected = {"a": "2.0", "b": "1.0"}
     assert versions(resolve(source, "a", f"b @ {wheel('b', '1.0')}")) == expected
     assert versions(resolve(source, "a", constraints=[f"b @ {wheel('b', '1.0')}"])) == expected
-    assert versions(resolve(source, "a")) == {"a": "1.0"}  # nothing is left of it
+    alone = resolve(source, "a")
+    assert versions(alone) == {"a": "1.0"}  # nothing is left of it
+    assert alone.why_version("a").rejected["2.0"].code == "direct-url"
 
 
 def test_two_files_with_other_urls_for_one_project_conflict(source: FakeReleaseSource) -> None:

@@ -52,12 +52,13 @@ def sha256(data):
 
 def test_a_wheel_is_installed_from_its_url(serve, make_client, place):
     files = app()
-    index, elsewhere = serve(wheel("log", "1.0") | wheel("app", "9.0")), serve(files)
+    there = wheel("log", "1.0") | wheel("app", "9.0") | wheel("tool", "1.0", requires=["app"])
+    index, elsewhere = serve(there), serve(files)
     url = elsewhere.file_url(APP)
 
-    report = Installer(place, make_client(index)).install([f"app @ {url}"])
+    report = Installer(place, make_client(index)).install([f"app @ {url}", "tool"])
 
-    assert versions(place) == {"app": "1.0", "log": "1.0"}
+    assert versions(place) == {"app": "1.0", "log": "1.0", "tool": "1.0"}
     assert origin(place) == {
         "url": url,
         "archive_info": {"hash": f"sha256={sha256(files[APP])}", "hashes": {"sha256": sha256(files[APP])}},

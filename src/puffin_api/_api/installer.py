@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from puffin_api._api.client import Client
     from puffin_api._api.environment import Environment
-    from puffin_api._api.resolver import Req, Resolver
+    from puffin_api._api.request import Req
+    from puffin_api._api.resolver import Resolver
     from puffin_api._concurrency import Pump
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken

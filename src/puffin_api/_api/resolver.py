@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
-import attrs
-
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
+from puffin_api._api.request import Request
 from puffin_api._api.wiring import parts_of_client
-from puffin_api._client.direct_files import DirectFiles, requirement_of_path
-from puffin_api._model.names import normalize
-from puffin_api._model.options import PrereleaseMode, ResolutionMode, Upgrade
-from puffin_api._model.requirement import requirement_row, row_of
+from puffin_api._client.direct_files import DirectFiles
+from puffin_api._model.options import HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._resolver.advice import Advisor
-from puffin_api._resolver.candidates import Policy
-from puffin_api._resolver.dependencies import Amendments, holds
 from puffin_api._resolver.direct import direct_releases
-from puffin_api._resolver.problem import Problem
 from puffin_api._resolver.propagation import Unsolvable
 from puffin_api._resolver.result import resolution_of
 from puffin_api._resolver.solve import Solver
@@ -26,14 +18,10 @@ from puffin_api.errors import ProtectedPackage
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-    from typing import Protocol
-
-    from packaging.requirements import Requirement
 
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
+    from puffin_api._api.request import InstalledLike, Moment, Req
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.options import Pin
@@ -41,50 +29,8 @@ if TYPE_CHECKING:
     from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
+    from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource, Reporter
-
-    Moment = datetime | timedelta
-    Req = str | Requirement | Path
-    """PEP 508, also with the URL of a wheel; or the path of a local wheel."""
-
-    class InstalledLike(Protocol):
-        """What is needed of an installed distribution."""
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def version(self) -> str: ...
-
-
-@attrs.frozen(kw_only=True)
-class _Options:
-    """The arguments of one call, put into the library's own terms."""
-
-    target: Target
-    roots: tuple[RequirementRow, ...]
-    constraints: tuple[RequirementRow, ...]
-    overrides: tuple[RequirementRow, ...]
-    excludes: frozenset[str]
-    mode: ResolutionMode
-    prereleases: PrereleaseMode
-    policy: Policy
-    preferences: Mapping[str, tuple[str, ...]]
-    locked: Mapping[str, tuple[str, ...]]
-    dependencies: bool
-
-    def problem(self, protected: Sequence[RequirementRow] = ()) -> Problem:
-        """Make the solver's problem, with some more constraints."""
-        constraints = (*self.constraints, *protected)
-        return Problem(
-            self.roots,
-            self.policy,
-            Amendments(self.target, constraints, self.overrides, self.excludes),
-            mode=self.mode,
-            prereleases=self.prereleases,
-            preferences=self.preferences,
-            permitted=self.locked,
-            dependencies=self.dependencies,
-        )
 
 
 class Resolver:
@@ -114,7 +60,8 @@ class Resolver:
         upgrade: Upgrade | None = None,
         mode: ResolutionMode = ResolutionMode.HIGHEST,
         prereleases: PrereleaseMode = PrereleaseMode.IF_NECESSARY,
-        exclude_newer: Moment | Mapping[str, Moment] | None = None,
+        exclude_newer: Moment | Mapping[str, Moment | None] | None = None,
+        hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
         dependencies: bool = True,
         only_binary: Collection[str] = (),
         no_binary: Collection[str] = (),
@@ -138,7 +85,11 @@ class Resolver:
             mode: Whether the highest or the lowest admissible versions are preferred.
             prereleases: When a pre-release may be chosen.
             exclude_newer: Leave out files uploaded at this time or later; an age is counted back
-                from now. By project, with the empty name for all others.
+                from now. By project, with the empty name for all others; None for no limit.
+            hashes: Whether files must have the digests that a manifest gives for its requirements and
+                constraints, and URLs in their fragments (``WHEN_GIVEN``); whether every file must have
+                one from there (``REQUIRE``); or whether they do not count (``IGNORE``). Digests that an
+                index gives are checked in any case.
             dependencies: False for the required packages alone.
             only_binary: Projects (or ``:all:``) of which only wheels may be used.
             no_binary: Projects (or ``:all:``) of which no wheels may be used.
@@ -157,49 +108,42 @@ class Resolver:
             NetworkError: An index could not be asked.
             Cancelled: The token was thrown.
         """
-        upgrade = upgrade or Upgrade.none()
-        target = _target(target)
-        files = self._direct_files()
-        kept = [item for item in installed if not upgrade.covers(normalize(item.name))]
-        pins = [pin for pin in _pins(locked) if not upgrade.covers(normalize(pin[0]))]
-        options = _Options(
+        files = self._direct_files(hashes)
+        request = Request.of(
+            requirements,
+            files,
             target=target,
-            roots=_roots(requirements, target, files),
-            constraints=tuple(_row(item, files) for item in constraints),
-            overrides=tuple(_row(item, files) for item in overrides),
-            excludes=frozenset(normalize(name) for name in excludes),
+            installed=installed,
+            locked=locked,
+            protect=protect,
+            constraints=constraints,
+            overrides=overrides,
+            excludes=excludes,
+            upgrade=upgrade,
             mode=mode,
             prereleases=prereleases,
-            policy=Policy(
-                target,
-                cutoff=_cutoff(exclude_newer),
-                only_binary=_names(only_binary),
-                no_binary=_names(no_binary),
-            ),
-            preferences=_grouped([*((i.name, i.version) for i in kept), *pins]),
-            locked=_grouped(pins),
+            exclude_newer=exclude_newer,
+            hashes=hashes,
             dependencies=dependencies,
+            only_binary=only_binary,
+            no_binary=no_binary,
         )
-        protected = _protected(protect, kept)
         with operation("resolve", reporter, cancel) as pump:
-            return self._solve(options, protected, files, pump)
+            return self._solve(request, files, pump)
 
-    def _solve(
-        self, options: _Options, protected: Sequence[RequirementRow], files: DirectFiles, pump: Pump
-    ) -> Resolution:
+    def _solve(self, request: Request, files: DirectFiles, pump: Pump) -> Resolution:
         source, finish = self._source(pump)
-        inputs = _inputs(options)
         try:
-            problem = options.problem(protected)
+            problem = request.problem()
             direct = direct_releases(problem, source, files.file)
             problem = problem.changed(direct=direct) if direct else problem
             try:
-                return resolution_of(Solver(problem, source, pump).solve(), problem, inputs)
+                return resolution_of(Solver(problem, source, pump).solve(), problem, request.inputs())
             except Unsolvable as unsolvable:
                 last = unsolvable.incompatibility
-            if protected:
-                free = options.problem().changed(direct=problem.direct)
-                self._blame_protection(free, protected, source, pump)
+            if request.protected:
+                free = request.problem(protected=False).changed(direct=direct)
+                self._blame_protection(free, request.protected, source, pump)
             raise Advisor(problem, source, pump).error(last)
         finally:
             finish()
@@ -234,100 +178,12 @@ class Resolver:
             return parts_of_client(self._client).release_source(pump)
         return self._client, _nothing
 
-    def _direct_files(self) -> DirectFiles:
+    def _direct_files(self, hashes: HashPolicy) -> DirectFiles:
         """Return what makes files of requirements with URLs."""
         if isinstance(self._client, Client):
-            return DirectFiles(parts_of_client(self._client).add_login)
-        return DirectFiles()
+            return DirectFiles(parts_of_client(self._client).add_login, hashes=hashes)
+        return DirectFiles(hashes=hashes)
 
 
 def _nothing() -> None:
     """A source of the caller's own ends when the caller says so."""
-
-
-def _target(target: Target | Interpreter | Environment) -> Target:
-    from puffin_api._model.target import Target
-
-    return target if isinstance(target, Target) else target.target
-
-
-def _row(item: Req, files: DirectFiles) -> RequirementRow:
-    if isinstance(item, str):
-        row = requirement_row(item)
-    elif isinstance(item, os.PathLike):
-        row = requirement_of_path(item)
-    else:
-        row = row_of(item)
-    return files.without_login(row) if row.url else row
-
-
-def _roots(
-    requirements: Iterable[Req] | Manifest, target: Target, files: DirectFiles
-) -> tuple[RequirementRow, ...]:
-    from puffin_api._model.requirement_manifest import Manifest
-
-    if isinstance(requirements, str):
-        raise TypeError("requirements are a list: put the text in brackets")
-    if isinstance(requirements, Manifest):
-        requirements = requirements.requirements
-    rows = [_row(item, files) for item in requirements]
-    return tuple(row for row in rows if not row.gate and holds(row.marker, target))
-
-
-def _names(names: Collection[str]) -> frozenset[str]:
-    if isinstance(names, str):
-        names = [names]
-    return frozenset(name if name == ":all:" else normalize(name) for name in names)
-
-
-def _pins(locked: Resolution | Iterable[Pin]) -> list[tuple[str, str]]:
-    from puffin_api._model.resolution import Resolution
-
-    if isinstance(locked, Resolution):
-        return [(package.name, package.version) for package in locked.packages.values()]
-    return [(pin.name, pin.version) for pin in locked]
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    groups: dict[str, tuple[str, ...]] = {}
-    for name, version in pairs:
-        name = normalize(name)  # noqa: PLW2901  # the normal form takes its place
-        groups[name] = (*groups.get(name, ()), str(version))
-    return groups
-
-
-def _protected(protect: Iterable[str], installed: Iterable[InstalledLike]) -> list[RequirementRow]:
-    """Return constraints that keep the protected packages that are installed."""
-    versions = {normalize(item.name): str(item.version) for item in installed}
-    names = [normalize(name) for name in protect]
-    return [requirement_row(f"{n}=={versions[n]}") for n in names if n in versions]
-
-
-def _cutoff(when: Moment | Mapping[str, Moment] | None) -> dict[str, float | None]:
-    from collections.abc import Mapping
-
-    if when is None:
-        return {}
-    if not isinstance(when, Mapping):
-        return {"": _seconds(when)}
-    return {normalize(name) if name else "": _seconds(moment) for name, moment in when.items()}
-
-
-def _seconds(when: Moment) -> float:
-    from datetime import UTC, datetime
-
-    if not isinstance(when, datetime):
-        return (datetime.now(UTC) - when).timestamp()
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-
-
-def _inputs(options: _Options) -> dict[str, object]:
-    return {
-        "requirements": [row.text for row in options.roots],
-        "constraints": [row.text for row in options.constraints],
-        "overrides": [row.text for row in options.overrides],
-        "excludes": sorted(options.excludes),
-        "mode": options.mode.value,
-        "prereleases": options.prereleases.value,
-        "dependencies": options.dependencies,
-    }

@@ -6,8 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
-from puffin_api._model.file import FileRow
+from puffin_api._model.file import STRONG_DIGESTS, FileRow
 from puffin_api._model.filename import parse_wheel_name
+from puffin_api._model.options import HashPolicy
 from puffin_api._model.requirement import requirement_row
 from puffin_api._model.version_key import sort_version
 from puffin_api._urls import filename, path_to_url, redact, split_credentials, split_fragment, url_to_path
@@ -31,10 +32,17 @@ class DirectFiles:
 
     Args:
         add_login: Told of the user name and password in a URL, and of the URL without them.
+        hashes: What the digests in URLs mean.
     """
 
-    def __init__(self, add_login: Callable[[str, tuple[str, str]], None] | None = None) -> None:
+    def __init__(
+        self,
+        add_login: Callable[[str, tuple[str, str]], None] | None = None,
+        *,
+        hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
+    ) -> None:
         self._add_login = add_login
+        self._hashes = hashes
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
@@ -65,7 +73,10 @@ class DirectFiles:
         wheel, version = _named(name, row.text)
         if wheel.name != row.name:
             raise _invalid(row.text, f"the file is a wheel of {wheel.name}, not of {row.name}")
-        hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
+        hashes: dict[str, str] = {}
+        if self._hashes is not HashPolicy.IGNORE:
+            hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
+        allowed = tuple(f"{key}:{value}" for key, value in hashes.items() if key in STRONG_DIGESTS)
         size = None
         if _scheme(url) == "file":
             path = _existing(url_to_path(url), row.text)
@@ -80,6 +91,7 @@ class DirectFiles:
             url=url,
             hashes=tuple(f"{key}:{value}" for key, value in hashes.items()),
             size=size,
+            allowed=allowed,
         )
 
 

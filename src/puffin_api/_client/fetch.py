@@ -212,7 +212,21 @@ class _Transfer:
                     expected=[f"{name}:{expected}"],
                     actual=f"{name}:{digest}",
                 )
+        self._check_allowed(digests)
         return digests
+
+    def _check_allowed(self, digests: Mapping[str, str]) -> None:
+        """Check what the caller asks for, where the index gave nothing to be compared with it."""
+        allowed = self.file.allowed
+        if allowed and not any(f"{name}:{digest}" in allowed for name, digest in digests.items()):
+            raise HashMismatch(
+                f"{self.file.filename} has none of the digests that you allow",
+                hint="Do not use the file unless you know why it is another one.",
+                name=self.file.name,
+                source=redact(self.file.url),
+                expected=list(allowed),
+                actual=f"sha256:{digests['sha256']}",
+            )
 
     def discard(self) -> None:
         """Leave nothing behind."""
@@ -222,7 +236,8 @@ class _Transfer:
             pass  # never begun, or not ours to remove
 
     def _new_hashers(self) -> dict[str, hashlib._Hash]:
-        names = {name for name in self.file.hashes if name in hashlib.algorithms_guaranteed}
+        wanted = {*self.file.hashes, *(text.partition(":")[0] for text in self.file.allowed)}
+        names = {name for name in wanted if name in hashlib.algorithms_guaranteed}
         # The SHAKE family has no digest of a fixed length, so an index cannot mean it.
         names = {name for name in names if not name.startswith("shake")} | {"sha256"}
         return {name: hashlib.new(name, usedforsecurity=False) for name in sorted(names)}

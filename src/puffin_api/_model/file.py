@@ -12,12 +12,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+STRONG_DIGESTS: Mapping[str, int] = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Algorithms that prove something, with the number of hex digits: of two files with one md5 or sha1 digest
+both can be made."""
+
+
 class FileRow:
     """One file that an index offers. Plain and slotted: there are tens of thousands of them."""
 
     __slots__ = (
         "_uploaded",
         "_wheel",
+        "allowed",
         "filename",
         "hashes",
         "index",
@@ -44,6 +50,7 @@ class FileRow:
         yanked: str | None = None,
         metadata: str | bool | None = None,
         index: str = "",
+        allowed: tuple[str, ...] = (),
     ) -> None:
         self.project: str = project
         """Normalised name."""
@@ -63,6 +70,8 @@ class FileRow:
         """PEP 658: True or ``sha256:<hex>`` where announced, False where denied, None where not said."""
         self.index: str = index
         """URL of the index, without credentials; empty for direct files."""
+        self.allowed: tuple[str, ...] = allowed
+        """Digests of which it must have one, where the index does not say, or its URL does."""
         self._wheel: WheelName | None = None
 
     @property
@@ -109,6 +118,9 @@ class DistFile:
     """What the index says of separate metadata (PEP 658): True, its digest, False, or None."""
     index: str = ""
     """URL of the index that offered it, without credentials; empty for direct files."""
+    allowed: tuple[str, ...] = ()
+    """Digests from the caller of which it must have one, each as ``sha256:<hex>``: where its index gave none
+    to be compared with them, or where they stand in its URL."""
 
     @property
     def is_wheel(self) -> bool:
@@ -130,6 +142,7 @@ class DistFile:
             yanked=row.yanked,
             metadata=row.metadata,
             index=row.index,
+            allowed=row.allowed,
         )
 
     def row(self) -> FileRow:
@@ -146,6 +159,7 @@ class DistFile:
             yanked=self.yanked,
             metadata=self.metadata,
             index=self.index,
+            allowed=self.allowed,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -163,6 +177,7 @@ class DistFile:
             "yanked": self.yanked,
             "metadata": self.metadata,
             "index": self.index,
+            "allowed": list(self.allowed),
         }
 
     @classmethod
@@ -174,6 +189,7 @@ class DistFile:
         when = fields.get("upload_time")
         if isinstance(when, str):
             fields["upload_time"] = datetime.fromisoformat(when)
+        fields["allowed"] = tuple(fields.get("allowed", ()))  # type: ignore[arg-type]  # a list of text
         return cls(**fields)  # type: ignore[arg-type]  # the keys are those of to_dict
 
 

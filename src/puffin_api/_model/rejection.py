@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         "no-binary",
         "only-binary",
         "needs-build",
+        "hash-mismatch",
+        "hash-missing",
         "no-files",
         "file-missing",
         "metadata-invalid",

@@ -6,6 +6,8 @@ import attrs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from packaging.requirements import Requirement
 
 
@@ -16,6 +18,9 @@ class Manifest:
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    hashes: Mapping[str, Sequence[str]] = attrs.field(factory=dict, hash=False)
+    """For some requirements or constraints, by their text: the digests of which a file of the project must
+    have one, each as ``sha256:<hex>`` (or sha384, sha512). Those of all that name a project count at once."""
 
     @classmethod
     def of(cls, *requirements: str | Requirement) -> Manifest:

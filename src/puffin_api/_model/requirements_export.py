@@ -26,7 +26,8 @@ def _pin(package: ResolvedPackage) -> str:
 
 
 def _hashes(package: ResolvedPackage) -> list[str]:
-    found = {h for file in (package.file, *package.alternatives) for h in file.row().hashes}
+    files = (package.file, *package.alternatives)
+    found = {text for file in files for text in (*file.row().hashes, *file.allowed)}
     strong = [h for h in found if not h.startswith(("md5:", "sha1:"))]
     return [f"--hash={h}" for h in sorted(strong)]
 

@@ -107,7 +107,7 @@ class WheelPreparer:
 
     def _prepare(self, file: DistFile, pump: Pump) -> CachedWheel:
         """Do it, or wait for the call of this process that does."""
-        key = (self._wheels.link(file), *sorted(file.hashes.items()))
+        key = (self._wheels.link(file), *sorted(file.hashes.items()), *file.allowed)
         while True:
             pump.check()
             task, mine = self._under_way.claim(key)

@@ -66,7 +66,7 @@ class CachedWheels:
         if archive is None:
             return None
         found = self._remembered.get(archive) or self._read(archive)
-        if found is None or found[0].name != file.name or not _agree(found[1], file.hashes):
+        if found is None or found[0].name != file.name or not _agree(found[1], file):
             return None
         return found[0]
 
@@ -90,8 +90,11 @@ class CachedWheels:
         return self.remember(archive, *found), found[1]
 
 
-def _agree(recorded: Mapping[str, str], expected: Mapping[str, str]) -> bool:
+def _agree(recorded: Mapping[str, str], file: DistFile) -> bool:
     """Tell whether the archive was made of the expected bytes; what cannot be compared is not."""
+    if file.allowed and not any(f"{name}:{digest}" in file.allowed for name, digest in recorded.items()):
+        return False
+    expected = file.hashes
     if not expected:
         return True
     common = recorded.keys() & expected.keys()

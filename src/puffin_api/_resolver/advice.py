@@ -11,6 +11,7 @@ from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.requirement import requirement_row
 from puffin_api._model.target import Target
 from puffin_api._resolver.candidates import admits_python, is_file
+from puffin_api._resolver.digests import Digests
 from puffin_api._resolver.explain import facts_of, failure
 from puffin_api._resolver.incompatibility import Constrained, Dependency, Required, Unusable
 from puffin_api._resolver.propagation import Unsolvable
@@ -96,6 +97,8 @@ class Advisor:
             yield from self._if_later(problem)
         if codes & {"only-binary", "no-binary"}:
             yield from self._if_any_kind(problem)
+        if codes & {"hash-mismatch", "hash-missing"}:
+            yield from self._if_any_digest(problem)
         if "requires-python" in codes:
             yield from self._if_other_python(problem, [r for _, found in reasons for r in found.values()])
         if "yanked" in codes:
@@ -126,6 +129,10 @@ class Advisor:
     def _if_any_kind(self, problem: Problem) -> Iterator[str]:
         if self._works(problem.changed(policy=problem.policy.changed(only_binary=(), no_binary=()))):
             yield "there is a solution without only_binary and no_binary"
+
+    def _if_any_digest(self, problem: Problem) -> Iterator[str]:
+        if self._works(problem.changed(policy=problem.policy.changed(digests=Digests()))):
+            yield "there is a solution with files of other digests; if you trust them, give theirs"
 
     def _if_other_python(self, problem: Problem, reasons: list[Rejection]) -> Iterator[str]:
         wanted = [reason.value for reason in reasons if reason.code == "requires-python"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.target import Target
+    from puffin_api._resolver.digests import Digests
     from puffin_api._resolver.snapshot import View
 
     Choice = FileRow | Mapping[str, Rejection]
@@ -39,10 +40,12 @@ class Policy:
         cutoff: Files uploaded at this time (seconds since the epoch) or later do not count; by
             project, the empty name for all others.
         sources: Whether source distributions may be used.
+        digests: What files must have; None where they need none.
     """
 
     __slots__ = (
         "_cutoff",
+        "_digests",
         "_foreign",
         "_known_ranks",
         "_no_binary",
@@ -63,6 +66,7 @@ class Policy:
         only_binary: Collection[str] = (),
         no_binary: Collection[str] = (),
         sources: bool = False,
+        digests: Digests | None = None,
     ) -> None:
         self.target = target
         self._ranks = target.ranks
@@ -80,8 +84,9 @@ class Policy:
         self._only_binary = frozenset(only_binary)
         self._no_binary = frozenset(no_binary)
         self._sources = sources
+        self._digests = digests
         parts = (sorted(self._cutoff.items()), sorted(self._only_binary), sorted(self._no_binary))
-        self.key = f"{target.digest} {parts} {sources}"
+        self.key = f"{target.digest} {parts} {sources} {digests.key if digests else ''}"
         """Equal for policies that choose alike."""
 
     def changed(
@@ -91,6 +96,7 @@ class Policy:
         cutoff: Mapping[str, float | None] | None = None,
         only_binary: Collection[str] | None = None,
         no_binary: Collection[str] | None = None,
+        digests: Digests | None = None,
     ) -> Policy:
         """Return the same policy with something else in the place of what is given here."""
         return Policy(
@@ -99,6 +105,7 @@ class Policy:
             only_binary=self._only_binary if only_binary is None else only_binary,
             no_binary=self._no_binary if no_binary is None else no_binary,
             sources=self._sources,
+            digests=self._digests if digests is None else digests,
         )
 
     def choose(self, files: Sequence[FileRow], *, yanked: bool) -> Choice:
@@ -127,7 +134,10 @@ class Policy:
                 best, best_rank = file, rank
             elif rank == best_rank and file.wheel.build > best.wheel.build:
                 best = file
-        return best or source or self._reasons(files, yanked=yanked)
+        best = best or source
+        if best is None:
+            return self._reasons(files, yanked=yanked)
+        return self._digests.bound(best) if self._digests else best
 
     def _reasons(self, files: Sequence[FileRow], *, yanked: bool) -> Mapping[str, Rejection]:
         reasons = {}
@@ -163,7 +173,7 @@ class Policy:
         # A file that somebody names by its URL is meant, however new it is.
         if cutoff is not None and file.index and (file.upload_time is None or file.upload_time >= cutoff):
             return _NO_TIME if file.upload_time is None else _too_new(file.upload_time)
-        return self._kind_objection(file)
+        return (self._digests.objection(file) if self._digests else None) or self._kind_objection(file)
 
     def _kind_objection(self, file: FileRow) -> Rejection | None:
         if file.is_wheel:

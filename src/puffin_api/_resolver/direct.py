@@ -110,6 +110,7 @@ class _LookAhead:
             self._unread.append(file)
         else:
             known.hashes = _all_hashes(known, file, row)
+            known.allowed = tuple(dict.fromkeys((*known.allowed, *file.allowed)))
 
 
 def _all_hashes(known: FileRow, file: FileRow, row: RequirementRow) -> tuple[str, ...]:

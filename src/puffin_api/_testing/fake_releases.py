@@ -47,12 +47,14 @@ class FakeReleaseSource:
         upload_time: float | None = None,
         invalid: PuffinError | None = None,
         listed: bool = True,
+        hashes: Sequence[str] = (),
     ) -> None:
         """Add a release.
 
         Args:
             tags: One wheel for each.
             invalid: Given in place of the metadata.
+            hashes: What the index says of each of its files, as ``sha256:<hex>``.
             listed: False for what is there for those who know its address, and on no page.
         """
         project = normalize(name)
@@ -69,6 +71,7 @@ class FakeReleaseSource:
                 requires_python=requires_python,
                 yanked=yanked,
                 upload_time=upload_time,
+                hashes=tuple(hashes),
                 index="https://index.invalid/",
             )
             if listed:
