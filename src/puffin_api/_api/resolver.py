@@ -137,14 +137,15 @@ class Resolver:
             problem = request.problem()
             direct = direct_releases(problem, source, files.file)
             problem = problem.changed(direct=direct) if direct else problem
+            solver = Solver(problem, source, pump)
             try:
-                return resolution_of(Solver(problem, source, pump).solve(), problem, request.inputs())
+                return resolution_of(solver.solve(), problem, request.inputs())
             except Unsolvable as unsolvable:
                 last = unsolvable.incompatibility
             if request.protected:
                 free = request.problem(protected=False).changed(direct=direct)
                 self._blame_protection(free, request.protected, source, pump)
-            raise Advisor(problem, source, pump).error(last)
+            raise Advisor(problem, source, pump, solver.effort).error(last)
         finally:
             finish()
 

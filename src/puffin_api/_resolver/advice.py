@@ -12,6 +12,7 @@ from puffin_api._model.requirement import requirement_row
 from puffin_api._model.target import Target
 from puffin_api._resolver.candidates import admits_python, is_file
 from puffin_api._resolver.digests import Digests
+from puffin_api._resolver.effort import Effort
 from puffin_api._resolver.explain import facts_of, failure
 from puffin_api._resolver.incompatibility import Constrained, Dependency, Required, Unusable
 from puffin_api._resolver.propagation import Unsolvable
@@ -30,19 +31,39 @@ if TYPE_CHECKING:
     from puffin_api.errors import PuffinError
     from puffin_api.protocols import ReleaseSource
 
-_PATIENCE = 200
+_MOST_CONFLICTS = 200
 """A trial with more conflicts than this is given up."""
 _MOST_TRIALS = 40
+_LEAST = Effort(_MOST_CONFLICTS, visited=1000, looks=20_000)
+"""So much may go into a trial, however soon the failure was found: some 20 ms where nothing is fetched."""
+_HINT = 0.25
+"""Incompatibilities that a hint may look at, as a share of those of the search that failed."""
+_CONFLICT = 1.0
+"""The same for making the conflict smaller, which matters more than a hint."""
+_BEYOND = 2
+"""So many times as many candidates may be looked at: a solution lies further on than the failure."""
+_TOGETHER = 4
+"""All trials together may take as much as so many of the dearest."""
 _PYTHONS = range(8, 16)
 """Minor versions of Python 3 that are proposed."""
 
 
 class Advisor:
-    """Tries variations of a problem that has no solution."""
+    """Tries variations of a problem that has no solution.
 
-    def __init__(self, problem: Problem, source: ReleaseSource, pump: Pump) -> None:
+    Args:
+        problem: What has no solution.
+        source: Where releases and metadata come from.
+        pump: Where cancelling comes from.
+        spent: What it took to find out. Trials are held to that: a failure that is found soon is told soon.
+    """
+
+    def __init__(self, problem: Problem, source: ReleaseSource, pump: Pump, spent: Effort) -> None:
         self._problem = problem
         self._source = source
+        self._spent = spent
+        most = _share(spent, _CONFLICT)
+        self._left = Effort(_MOST_TRIALS * most.conflicts, _TOGETHER * most.visited, _TOGETHER * most.looks)
         self._pump = Pump(None, pump.cancel)  # nobody wants to hear of trials
         self._trials = 0
 
@@ -76,12 +97,14 @@ class Advisor:
             kept = _required(last)
             if row not in kept:
                 continue
-            smaller = self._try(self._problem.changed(roots=[r for r in kept if r is not row]))
+            smaller = self._try(
+                self._problem.changed(roots=[r for r in kept if r is not row]), share=_CONFLICT
+            )
             if isinstance(smaller, Unsolvable):
                 last = smaller.incompatibility
         if len(_required(last)) < len(rows):
             # Alone, what conflicts is told without detours.
-            again = self._try(self._problem.changed(roots=_required(last)))
+            again = self._try(self._problem.changed(roots=_required(last)), share=_CONFLICT)
             last = again.incompatibility if isinstance(again, Unsolvable) else last
         return last
 
@@ -162,17 +185,27 @@ class Advisor:
     def _works(self, problem: Problem) -> bool:
         return isinstance(self._try(problem), list)
 
-    def _try(self, problem: Problem) -> list[Package] | Unsolvable | None:
+    def _try(self, problem: Problem, *, share: float = _HINT) -> list[Package] | Unsolvable | None:
         """Solve a variation; None where it cannot be told within reason."""
         self._trials += 1
         if self._trials > _MOST_TRIALS:
             return None
+        patience = _share(self._spent, share).capped(self._left)
+        solver = Solver(problem, self._source, self._pump, patience=patience)
         try:
-            return Solver(problem, self._source, self._pump, patience=_PATIENCE).solve()
+            return solver.solve()
         except Unsolvable as unsolvable:
             return unsolvable
         except (GaveUp, NetworkError):
             return None
+        finally:
+            self._left = self._left.without(solver.effort)
+
+
+def _share(spent: Effort, share: float) -> Effort:
+    """Return a share of what was spent, but not too little to find anything out."""
+    visited, looks = _BEYOND * spent.visited, int(spent.looks * share)
+    return Effort(_MOST_CONFLICTS, max(_LEAST.visited, visited), max(_LEAST.looks, looks))
 
 
 def _required(last: Incompatibility) -> list[RequirementRow]:

@@ -29,7 +29,7 @@ class Propagator:
         conflicted: Told of each conflict: the package that it moves, and what was learnt.
     """
 
-    __slots__ = ("_conflicted", "solution")
+    __slots__ = ("_conflicted", "looks", "solution")
 
     def __init__(
         self,
@@ -38,6 +38,9 @@ class Propagator:
     ) -> None:
         self.solution = PartialSolution(positive)
         self._conflicted = conflicted
+        self.looks = 0
+        """How many incompatibilities were looked at: where the time goes, counted so that it is the same
+        on every machine."""
 
     def add(self, incompatibility: Incompatibility) -> None:
         """Take note of an incompatibility.
@@ -62,8 +65,10 @@ class Propagator:
         derive = self.solution.derive
         while changed:
             conflict = None
+            candidates = changed.pop().incompatibilities
+            self.looks += len(candidates)
             # The newest come first: they are the most likely to be unit.
-            for candidate in reversed(changed.pop().incompatibilities):
+            for candidate in reversed(candidates):
                 open_package: Package | None = None
                 own = 0
                 for package, mask, complement in candidate.terms:

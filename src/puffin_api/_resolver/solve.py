@@ -15,6 +15,7 @@ from puffin_api._concurrency import Pump
 from puffin_api._model.events import Backtracked, PackageDecided
 from puffin_api._resolver.bulk_exclusion import Run
 from puffin_api._resolver.candidates import PRERELEASE, is_file, summary
+from puffin_api._resolver.effort import Effort
 from puffin_api._resolver.incompatibility import (
     Belongs,
     Dependency,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class GaveUp(Exception):
-    """There were more conflicts than the caller has patience for."""
+    """It takes more than the caller has patience for."""
 
 
 class Solver:
@@ -51,7 +52,7 @@ class Solver:
         problem: What is asked.
         source: Where releases and metadata come from.
         pump: Where events go and where cancelling comes from.
-        patience: So many conflicts at most; None for as many as it takes.
+        patience: The most that it may take; None for as much as it takes.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Solver:
         source: ReleaseSource,
         pump: Pump | None = None,
         *,
-        patience: int | None = None,
+        patience: Effort | None = None,
     ) -> None:
         self._problem = problem
         self._patience = patience
@@ -77,7 +78,7 @@ class Solver:
 
         Raises:
             Unsolvable: There is no solution.
-            GaveUp: It takes more conflicts than there is patience.
+            GaveUp: It takes more than there is patience for.
             PackageNotFound: No index knows a project that the caller requires.
             NetworkError: An index could not be asked.
             Cancelled: The caller changed its mind.
@@ -85,6 +86,7 @@ class Solver:
         changed = self._require(self._problem.roots)
         while True:
             self._pump.check()
+            self._check_patience()
             self._propagator.propagate(changed)
             if self._priorities.must_move and (changed := self._reprioritise()):
                 continue
@@ -98,6 +100,15 @@ class Solver:
     def visited(self) -> int:
         """How many candidates were looked at."""
         return self._knowledge.visited
+
+    @property
+    def effort(self) -> Effort:
+        """What it has taken so far."""
+        return Effort(self.conflicts, self.visited, self._propagator.looks)
+
+    def _check_patience(self) -> None:
+        if self._patience is not None and self.effort.exceeds(self._patience):
+            raise GaveUp
 
     # --- requirements -------------------------------------------------------------------------
 
@@ -245,8 +256,7 @@ class Solver:
 
     def _on_conflict(self, package: Package, learnt: Incompatibility) -> None:
         self.conflicts += 1
-        if self._patience is not None and self.conflicts > self._patience:
-            raise GaveUp
+        self._check_patience()
         if not self._pump.silent:
             self._pump.send(Backtracked(conflicts=self.conflicts))
         self._priorities.count(package, learnt, 1)
