@@ -139,7 +139,7 @@ class Resolver:
             problem = problem.changed(direct=direct) if direct else problem
             solver = Solver(problem, source, pump)
             try:
-                return resolution_of(solver.solve(), problem, request.inputs())
+                return resolution_of(solver.solve(), problem, source, request.inputs())
             except Unsolvable as unsolvable:
                 last = unsolvable.incompatibility
             if request.protected:
@@ -158,7 +158,7 @@ class Resolver:
     ) -> None:
         """Raise ProtectedPackage if the problem, which has no protection, has a solution."""
         try:
-            free = resolution_of(Solver(problem, source, pump).solve(), problem, {})
+            free = resolution_of(Solver(problem, source, pump).solve(), problem, source, {})
         except Unsolvable:
             return
         for row in protected:

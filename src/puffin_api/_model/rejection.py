@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         "required-otherwise",
         "requirement-unmet",
         "conflict",
+        "trade-off",
     ]
 
 

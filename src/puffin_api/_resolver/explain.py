@@ -12,6 +12,7 @@ from puffin_api._resolver.incompatibility import (
     Unusable,
 )
 from puffin_api._resolver.version_set import ABSENT, bits, runs
+from puffin_api._urls import redact, redact_in
 from puffin_api.errors import ResolutionFailed
 
 TYPE_CHECKING = False
@@ -63,6 +64,14 @@ def facts_of(last: Incompatibility) -> list[Incompatibility]:
         else:
             facts.append(current)
     return facts
+
+
+def facts_in_words(last: Incompatibility, *, besides: RequirementRow) -> list[str]:
+    """Return the facts that a proof rests on, without one requirement that was only made up for it."""
+    facts = facts_of(last)
+    same = _merged(facts)
+    told = [f for f in facts if not (isinstance(f.cause, Required) and f.cause.row is besides)]
+    return list(dict.fromkeys(_fact(same.get(fact, fact)).text for fact in told))
 
 
 def _nodes(
@@ -157,7 +166,7 @@ def _fact(incompatibility: Incompatibility) -> Fact:
         case Required(row=row, package=package):
             return _required(row, package, terms)
         case Constrained(row=row):
-            return Fact("constraint", f"your constraints say {_asked(row)}", terms, (row.text,))
+            return Fact("constraint", f"your constraints say {_asked(row)}", terms, (_text(row),))
         case None if isinstance(incompatibility, Dependency):
             return _dependency(incompatibility, terms)
         case Unusable() as cause:
@@ -172,8 +181,8 @@ def _fact(incompatibility: Incompatibility) -> Fact:
 def _required(row: RequirementRow, package: Package, terms: tuple[Statement, ...]) -> Fact:
     text = f"you require {_asked(row)}"
     if terms:
-        return Fact("required", text, terms, (row.text,))
-    return Fact("required", f"{text}, but {_what_there_is(package)}", terms, (row.text,))
+        return Fact("required", text, terms, (_text(row),))
+    return Fact("required", f"{text}, but {_what_there_is(package)}", terms, (_text(row),))
 
 
 def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
@@ -181,7 +190,7 @@ def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
     dependent = statement(base, mask)
     who = f"{dependent} with the extra {fact.extra!r}" if fact.extra else str(dependent)
     rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
-    texts = tuple(dict.fromkeys(row.text for row in rows))
+    texts = tuple(dict.fromkeys(_text(row) for row in rows))
     text = _agree(who, f"depends on {_demand(fact, rows)}")
     unknown = fact.dependency.base.unknown
     if unknown is not None:
@@ -204,7 +213,12 @@ def _demand(fact: Dependency, rows: tuple[RequirementRow, ...]) -> str:
 
 def _asked(row: RequirementRow) -> str:
     """Return a requirement as it was written, without its marker: that it holds is understood."""
-    return row.text if row.url else row.text.partition(";")[0].strip()
+    return _text(row) if row.url else row.text.partition(";")[0].strip()
+
+
+def _text(row: RequirementRow) -> str:
+    """Return a requirement as it was written, but for what is secret in a URL."""
+    return redact_in(row.text, row.url)
 
 
 def _what_there_is(package: Package) -> str:
@@ -294,7 +308,7 @@ def _range(package: Package, mask: int) -> str:
 
 def _from_url(package: Package, bit: int) -> str:
     (file,) = package.snapshot.releases.files(bit - 1)
-    return f"@ {file.url}"
+    return f"@ {redact(file.url)}"
 
 
 def _told(package: Package, mask: int) -> int:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from puffin_api._model.events import Notice
-from puffin_api._model.rejection import Rejection
-from puffin_api._model.resolution import Resolution, ResolvedPackage, VersionChoice
-from puffin_api._resolver.candidates import is_file, summary
-from puffin_api._resolver.version_set import ABSENT
+from puffin_api._model.resolution import Resolution, ResolvedPackage
+from puffin_api._resolver.candidates import is_file
+from puffin_api._resolver.choices import Choices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.package import Package
     from puffin_api._resolver.problem import Problem
     from puffin_api._resolver.snapshot import Answer
+    from puffin_api.protocols import ReleaseSource
 
 
-def resolution_of(decided: Sequence[Package], problem: Problem, inputs: Mapping[str, object]) -> Resolution:
+def resolution_of(
+    decided: Sequence[Package], problem: Problem, source: ReleaseSource, inputs: Mapping[str, object]
+) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
     notices: list[Notice] = []
@@ -28,13 +30,14 @@ def resolution_of(decided: Sequence[Package], problem: Problem, inputs: Mapping[
         answer, said = _answer(package, problem)
         packages.append(answer)
         notices += said
+    notices += _idle_extras(bases, problem)
     return Resolution(
         packages,
         roots=problem.roots,
         target=problem.policy.target,
         inputs=inputs,
         notices=notices,
-        choices=_choices(bases, problem),
+        choices=Choices(bases, problem, source),
     )
 
 
@@ -85,6 +88,19 @@ def _source(file: FileRow) -> str:
     return "path" if file.url.startswith("file:") else "url"
 
 
+def _idle_extras(bases: Mapping[str, Package], problem: Problem) -> list[Notice]:
+    """Say that extras of a constraint bring nothing in: they would be meant as requirements."""
+    return [
+        Notice(
+            code="constraint-extras",
+            message=f"the constraint {row.text} only narrows versions; to have its extras, require them",
+            data={"name": row.name, "constraint": row.text, "extras": list(row.extras)},
+        )
+        for row in problem.amendments.all_constraints()
+        if row.extras and row.name in bases
+    ]
+
+
 def _unknown_extra(package: Package, extra: str, bit: int) -> Notice:
     version = package.snapshot.version(bit)
     return Notice(
@@ -101,57 +117,3 @@ def _yanked(package: Package, bit: int, reason: str) -> Notice:
         message=f"{package.name} {version} was yanked" + (f": {reason}" if reason else ""),
         data={"name": package.name, "version": version, "reason": reason},
     )
-
-
-def _choices(bases: Mapping[str, Package], problem: Problem) -> Callable[[str], VersionChoice]:
-    """Return the answer to "why this version", worked out when it is asked."""
-
-    def choice(name: str) -> VersionChoice:
-        package = bases[name]
-        chosen = package.decision
-        rejected: dict[str, Rejection] = {}
-        mask = package.full & ~ABSENT
-        while (bit := package.candidates.best(mask)) and bit != chosen:
-            mask &= ~(1 << bit)
-            rejected[package.snapshot.version(bit)] = _objection(package, bit, bases, problem)
-        return VersionChoice(package.snapshot.version(chosen), rejected)
-
-    return choice
-
-
-def _objection(package: Package, bit: int, bases: Mapping[str, Package], problem: Problem) -> Rejection:
-    """Say what speaks against a version in the final resolution."""
-    if bit in package.reasons:
-        return package.reasons[bit]
-    for who, row in _demands(package, bases, problem):
-        if not package.snapshot.mask(row) >> bit & 1:
-            return Rejection("required-otherwise", f"does not fit: {who} {row.text}", row.text)
-    choice = package.candidates.choose(bit)
-    if not is_file(choice):
-        return summary(choice)
-    metadata = package.metadata.get(bit)
-    for row in problem.rows(package.candidates.view, metadata) if metadata is not None else ():
-        other = bases.get(row.name)
-        if other is not None and not other.snapshot.mask(row) >> other.decision & 1:
-            chosen = other.snapshot.version(other.decision)
-            text = f"requires {row.text}, and {chosen} was chosen"
-            return Rejection("requirement-unmet", text, row.text)
-    return Rejection("conflict", "has dependencies that do not go together with the rest")
-
-
-def _demands(
-    package: Package, bases: Mapping[str, Package], problem: Problem
-) -> list[tuple[str, RequirementRow]]:
-    """Return what is asked of the package, and by whom, as the beginning of a sentence."""
-    name = package.name
-    found = [("you require", row) for row in problem.roots if row.name == name]
-    found += [("your constraints say", row) for row in problem.amendments.constraints(name)]
-    for other in bases.values():
-        metadata = other.metadata.get(other.decision)
-        if metadata is not None:
-            rows = [*problem.rows(other.candidates.view, metadata)]
-            for extra in other.extras.values():
-                if extra.decision:
-                    rows += problem.rows(other.candidates.view, metadata, extra.extra)
-            found += [(f"{other.name} requires", row) for row in rows if row.name == name]
-    return found
