@@ -18,7 +18,9 @@ from puffin_api._urls import (
     origin,
     path_to_url,
     redact,
+    redact_in,
     repository,
+    resource,
     split_credentials,
     split_fragment,
     url_to_path,
@@ -177,6 +179,29 @@ def test_different_urls_stay_different(one, other):
     assert canonical(one) != canonical(other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://host/a-1.0+cu118.whl", "https://host/a-1.0%2Bcu118.whl#sha256=ab"),
+        ("https://host/a;b/a-1!1.0.whl", "https://host/a%3Bb/a-1%211.0.whl"),
+        ("file:///a/~b/(c)&'d'@e,f=$g*h:i", "file:///a/%7eb/%28c%29%26%27d%27%40e%2Cf%3D%24g%2Ah%3Ai"),
+        ("file:///a/b", "file://localhost/a/./x/../b"),
+    ],
+)
+def test_spellings_of_one_file_are_one_resource(one, other):
+    assert resource(one) == resource(other) == one
+
+
+@pytest.mark.parametrize("escape", ["%2F", "%3F", "%23", "%25"])
+def test_what_would_be_another_path_is_another_resource(escape):
+    assert resource(f"https://host/a{escape}b") == f"https://host/a{escape}b"
+
+
+@given(ANY_TEXT)
+def test_resource_is_idempotent_and_total(text):
+    assert resource(resource(text)) == resource(text)
+
+
 @given(ANY_TEXT)
 def test_canonical_is_idempotent_and_total(text):
     assert canonical(canonical(text)) == canonical(text)
@@ -281,6 +306,13 @@ def test_secrets_are_masked(url, expected):
 @given(urls())
 def test_a_url_without_secrets_is_shown_as_it_is(url):
     assert redact(url) == url
+
+
+def test_a_text_with_a_url_is_redacted():
+    url = "https://user:secret@host/a.whl?token=secret"
+
+    assert redact_in(f"a @ {url} ; x", url) == "a @ https://****@host/a.whl?token=**** ; x"
+    assert redact_in("a>=1", "") == "a>=1"
 
 
 @pytest.mark.parametrize(

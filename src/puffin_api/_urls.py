@@ -174,6 +174,9 @@ def resource(url: str) -> str:
     parts = _Url(url)
     _canonicalize(parts)
     parts.fragment = None
+    # Characters that separate parts of other URLs are plain ones in file names: tools write 1.0+cu118 and
+    # 1.0%2Bcu118 for one file. Only what would make it another path stays escaped.
+    parts.path = re.sub("%(21|2[46-9A-C]|3[ABD]|40)", lambda match: chr(int(match[1], 16)), parts.path)
     if parts.scheme == "file":
         parts.path = posixpath.normpath(parts.path)
     return parts.text()
@@ -242,6 +245,11 @@ def redact(url: str) -> str:
         is_login = parts.scheme is not None and parts.scheme.endswith("ssh") and ":" not in parts.userinfo
         parts.authority = f"{parts.userinfo if is_login else _MASK}@{parts.authority}"
     return parts.text()
+
+
+def redact_in(text: str, url: str) -> str:
+    """Return a text with a URL in it fit to be shown."""
+    return text.replace(url, redact(url)) if url else text
 
 
 def origin(url: str) -> str:

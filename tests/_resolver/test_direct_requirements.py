@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -109,6 +110,13 @@ def test_one_url_in_two_spellings_is_one(source: FakeReleaseSource, spelling: st
 
     assert versions(resolution) == {"a": "1.0"}
     assert "secret" not in str(resolution.to_dict())
+
+
+def test_escaped_or_not_a_local_version_is_the_same_file(source: FakeReleaseSource) -> None:
+    source.serve("a", "1.0+cu118", listed=False)
+    plain, escaped = wheel("a", "1.0+cu118"), wheel("a", "1.0%2Bcu118")
+
+    assert versions(resolve(source, f"a @ {plain}", f"a @ {escaped}", "a==1.0")) == {"a": "1.0+cu118"}
 
 
 def test_digests_of_all_spellings_count(source: FakeReleaseSource) -> None:
@@ -222,6 +230,18 @@ def test_a_constraint_and_a_requirement_with_other_urls_conflict(source: FakeRel
     assert f"there is a solution without the constraint a @ {wheel('a', '2.0')}" in error.explain()
 
 
+@pytest.mark.parametrize("kind", ["constraints", "overrides"])
+def test_a_url_for_what_is_excluded_is_not_followed(source: FakeReleaseSource, kind: str) -> None:
+    source.serve("a", "1.0", requires=[f"b @ {wheel('b', '1.0')}"], listed=False)
+    source.serve("b", "1.0", listed=False)
+    source.serve("b", "3.0")
+
+    resolution = resolve(source, "b", excludes=["a"], **{kind: [f"a @ {wheel('a', '1.0')}"]})
+
+    assert versions(resolution) == {"b": "3.0"}
+    assert source.asked == ["b", "b-3.0-py3-none-any.whl"]
+
+
 def test_an_override_with_a_url_replaces_what_others_ask(source: FakeReleaseSource) -> None:
     source.serve("a", "1.0", requires=["b>=3"])
     source.serve("b", "1.0", listed=False)
@@ -302,6 +322,59 @@ def test_a_url_that_is_no_wheel_of_the_project(
 
     assert caught.value.text == requirement
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("requirement", "said"),
+    [
+        ("a @ ftp://user:secret@files.invalid/a-1.0-py3-none-any.whl", "by ftp"),
+        (f"a @ {HOST}/b-1.0-py3-none-any.whl?token=secret", "wheel of b"),
+        (f"a @ {HOST}/a-one-py3-none-any.whl?token=secret", "no valid|not a valid"),
+    ],
+)
+def test_what_is_said_of_a_url_holds_no_secret(
+    source: FakeReleaseSource, requirement: str, said: str
+) -> None:
+    with pytest.raises(errors.RequirementInvalid, match=said) as caught:
+        resolve(source, requirement)
+
+    assert "secret" not in json.dumps(caught.value.to_dict())
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    [
+        ["a>=2", f"a @ {HOST}/a-1.0-py3-none-any.whl?token=secret"],
+        [f"a @ {HOST}/a-1.0-py3-none-any.whl?token=secret", f"a @ {wheel('a', '1.0')}?x"],
+        ["b", f"a @ {HOST}/a-1.0-py3-none-any.whl"],
+        [f"a @ {HOST}/a-1.0-py3-none-any.whl?token=secret#sha256={DIGEST}"] * 2
+        + [f"a @ {HOST}/a-1.0-py3-none-any.whl?token=secret#sha256={'2' * 64}"],
+    ],
+)
+def test_nor_does_an_explanation(source: FakeReleaseSource, requirements: list[str]) -> None:
+    source.serve("a", "1.0", listed=False)
+    source.serve("b", "1.0", requires=["a @ https://user:secret@files.invalid/a-1.0-py3-none-any.whl", "a>2"])
+
+    with pytest.raises((errors.ResolutionFailed, errors.RequirementInvalid)) as caught:
+        resolve(source, *requirements)
+
+    assert "secret" not in json.dumps(caught.value.to_dict())
+
+
+def test_nor_do_the_notes_on_what_was_asked(source: FakeReleaseSource) -> None:
+    source.serve("a", "1.0")
+    absent = "b @ git+https://user:secret@host/b.git ; python_version < '3'"
+
+    resolution = resolve(source, "a", constraints=[absent], overrides=[absent])
+
+    assert "secret" not in json.dumps(resolution.to_dict())
+
+
+def test_a_marker_that_became_part_of_the_url_is_told(source: FakeReleaseSource) -> None:
+    with pytest.raises(errors.BuildForbidden) as caught:
+        resolve(source, f"a @ {wheel('a', '1.0')};python_version>'3'")
+
+    assert "space before the semicolon" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from puffin_api import Cache, Environment, Installer, Resolver, Target
 from puffin_api._testing.wheels import write_wheel
-from puffin_api.errors import HashMismatch, NetworkError, OfflineMiss, RequirementInvalid, ResolutionFailed
-from tests.integration.job_kit import find_error, versions, wheel
+from puffin_api.errors import (
+    BuildForbidden,
+    HashMismatch,
+    NetworkError,
+    OfflineMiss,
+    RequirementInvalid,
+    ResolutionFailed,
+)
+from tests.integration.job_kit import as_plain_user, can_be_plain_user, find_error, versions, wheel
 
 TARGET = Target.for_platform(python="3.12", platform="manylinux_2_28_x86_64")
 APP = "app-1.0-py3-none-any.whl"
@@ -256,6 +264,62 @@ def test_a_path_where_nothing_is(serve, make_client, tmp_path):
         assert isinstance(error, RequirementInvalid)
         assert str(path) in str(error)
         assert error.hint
+
+
+def unusable(path):
+    """A folder, and names that no file can have."""
+    (path / APP).mkdir()
+    yield (path / APP).as_uri(), BuildForbidden
+    yield (path / f"{'a' * 300}-1.0-py3-none-any.whl").as_uri(), RequirementInvalid
+    yield f"{path.as_uri()}/%00/{APP}", RequirementInvalid
+    yield f"file:{APP}", RequirementInvalid
+
+
+def test_what_is_no_file_is_told(serve, make_client, folder):
+    resolver = Resolver(make_client(serve()))
+
+    for url, kind in unusable(folder):
+        name = "a" * 300 if "aaa" in url else "app"
+        error = find_error(lambda what=f"{name} @ {url}": resolver.resolve([what], target=TARGET))
+        assert type(error) is kind, url
+        assert error.hint
+
+
+def test_in_metadata_it_bars_the_file_that_names_it(serve, make_client, folder):
+    (folder / APP).mkdir()
+    tool = write_wheel(folder, "tool", "1.0", requires=[f"app @ {(folder / APP).as_uri()}"])
+    resolver = Resolver(make_client(serve()))
+
+    error = find_error(lambda: resolver.resolve([tool], target=TARGET))
+
+    assert isinstance(error, ResolutionFailed)
+    assert error.excluded["tool"][0]["code"] == "direct-url"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a path has a drive there")
+def test_a_file_that_may_not_be_read_is_told(serve, make_client, folder):
+    if not can_be_plain_user():
+        pytest.skip("nothing is closed to us")
+    path = write_wheel(folder, "app", "1.0")
+    path.chmod(0)
+    resolver = Resolver(make_client(serve()))
+
+    error = as_plain_user(lambda: find_error(lambda: resolver.resolve([path], target=TARGET)))
+
+    assert isinstance(error, RequirementInvalid)
+    assert "cannot be read" in str(error)
+
+
+def test_tools_that_escape_other_characters_name_the_same_file(serve, make_client, place, folder):
+    path = write_wheel(folder, "app", "1.0+cu118")
+    client = make_client(serve())
+    Installer(place, client).install([path])
+    record = place.root / "app-1.0+cu118.dist-info" / "direct_url.json"
+    record.write_text(json.dumps({"url": path.as_uri().replace("%2B", "+"), "archive_info": {}}))
+
+    plan = Installer(place, client).plan(Resolver(client).resolve([path], target=TARGET))
+
+    assert plan.is_empty
 
 
 def test_a_digest_that_does_not_fit_a_local_wheel(serve, make_client, folder):

@@ -11,7 +11,15 @@ from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.options import HashPolicy
 from puffin_api._model.requirement import requirement_row
 from puffin_api._model.version_key import sort_version
-from puffin_api._urls import filename, path_to_url, redact, split_credentials, split_fragment, url_to_path
+from puffin_api._urls import (
+    filename,
+    path_to_url,
+    redact,
+    redact_in,
+    split_credentials,
+    split_fragment,
+    url_to_path,
+)
 from puffin_api.errors import BuildForbidden, HashMismatch, RequirementInvalid
 
 TYPE_CHECKING = False
@@ -46,8 +54,10 @@ class DirectFiles:
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
-        if "@" not in row.url or _scheme(row.url) not in _SCHEMES:
+        if "@" not in row.url:
             return row
+        if _scheme(row.url) not in _SCHEMES:  # nobody fetches it, and it may still be shown
+            return requirement_row(_shown(row))
         url, login = split_credentials(row.url)
         if login is None:
             return row
@@ -69,19 +79,22 @@ class DirectFiles:
         if not name.endswith(".whl") or "+" in _scheme(url):
             raise _needs_build(row)
         if _scheme(url) not in _SCHEMES:
-            raise _invalid(row.text, f"nothing can be fetched by {_scheme(url) or 'no scheme at all'}")
-        wheel, version = _named(name, row.text)
+            raise _invalid(_shown(row), f"nothing can be fetched by {_scheme(url) or 'no scheme at all'}")
+        path = url_to_path(url) if _scheme(url) == "file" else None
+        wheel, version = _named(name, _shown(row))
         if wheel.name != row.name:
-            raise _invalid(row.text, f"the file is a wheel of {wheel.name}, not of {row.name}")
+            raise _invalid(_shown(row), f"the file is a wheel of {wheel.name}, not of {row.name}")
         hashes: dict[str, str] = {}
         if self._hashes is not HashPolicy.IGNORE:
             hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
         allowed = tuple(f"{key}:{value}" for key, value in hashes.items() if key in STRONG_DIGESTS)
         size = None
-        if _scheme(url) == "file":
-            path = _existing(url_to_path(url), row.text)
-            url, size = path_to_url(path), path.stat().st_size
-            actual = _sha256(path)
+        if path is not None:
+            path = _existing(path, _shown(row))
+            if not path.is_file():
+                raise _needs_build(row)
+            url = path_to_url(path)
+            size, actual = _size_and_sha256(path, _shown(row))
             if hashes.setdefault("sha256", actual) != actual:
                 raise _mismatch(row, hashes["sha256"], actual)
         return FileRow(
@@ -104,7 +117,7 @@ def requirement_of_path(path: Path) -> RequirementRow:
     """
     text = os.fspath(path)
     path = _existing(path, text)
-    if path.is_dir() or not path.name.endswith(".whl"):
+    if not path.is_file() or not path.name.endswith(".whl"):
         raise BuildForbidden(
             f"{text} is no wheel: it would have to be built",
             hint="Build a wheel of it first, and give its path.",
@@ -118,15 +131,21 @@ def _scheme(url: str) -> str:
     return url.partition(":")[0].lower() if ":" in url else ""
 
 
+def _shown(row: RequirementRow) -> str:
+    """Return the text of a requirement without what is secret in its URL."""
+    return redact_in(row.text, row.url)
+
+
 def _existing(path: Path, text: str) -> Path:
     # Dots are resolved, but no links: a name may be all that a link is there for.
     path = Path(os.path.abspath(path))
-    if not path.exists():
-        raise RequirementInvalid(
-            f"{text!r} cannot be used: there is no file {path}",
-            hint="Check the path; a relative one counts from the current folder.",
-            text=text,
-        )
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise _unreadable(text, f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise _unreadable(text, f"{path} cannot be read: {reason}") from error
     return path
 
 
@@ -142,9 +161,20 @@ def _named(filename: str, text: str) -> tuple[WheelName, str]:
     return wheel, order[1]
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _size_and_sha256(path: Path, text: str) -> tuple[int, str]:
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(text, f"{path} cannot be read: {error.strerror}") from error
+
+
+def _unreadable(text: str, reason: str) -> RequirementInvalid:
+    return RequirementInvalid(
+        f"{text!r} cannot be used: {reason}",
+        hint="Check the path; a relative one counts from the current folder.",
+        text=text,
+    )
 
 
 def _invalid(text: str, reason: str) -> RequirementInvalid:
@@ -156,19 +186,20 @@ def _invalid(text: str, reason: str) -> RequirementInvalid:
 
 
 def _needs_build(row: RequirementRow) -> BuildForbidden:
+    hint = "Name the URL of a wheel, or require a version of the project from an index."
+    if ".whl;" in row.url:
+        hint = "Put a space before the semicolon: without it, the marker is part of the URL."
     return BuildForbidden(
-        f"{row.text.replace(row.url, redact(row.url))} is no wheel: it would have to be built",
-        hint="Name the URL of a wheel, or require a version of the project from an index.",
-        package=row.name,
+        f"{_shown(row)} is no wheel: it would have to be built", hint=hint, package=row.name
     )
 
 
 def _mismatch(row: RequirementRow, expected: str, actual: str) -> HashMismatch:
     return HashMismatch(
-        f"{filename(row.url)} has the sha256 digest {actual}, and {row.text!r} says {expected}",
+        f"{filename(row.url)} has the sha256 digest {actual}, and {_shown(row)!r} says {expected}",
         hint="The file is not the one that was meant; do not use it, or correct the digest.",
         name=row.name,
-        source=row.url,
+        source=redact(row.url),
         expected=[f"sha256:{expected}"],
         actual=f"sha256:{actual}",
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import attrs
+
 from puffin_api._installer.installed_graph import InstalledGraph
 from puffin_api._model.direct_url import ArchiveInfo, DirectUrl
 from puffin_api._model.events import Notice
@@ -11,6 +13,7 @@ from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, Break, Change, Plan
 from puffin_api._model.requirement import lenient_row
+from puffin_api._urls import resource
 from puffin_api.errors import ProtectedPackage
 
 TYPE_CHECKING = False
@@ -203,7 +206,7 @@ class _Planner:
         if wanted is None:
             return True  # whoever asks for a version has it, wherever it came from
         there = dist.direct_url
-        return there is not None and wanted.same_origin(there)
+        return there is not None and _spelt_alike(wanted).same_origin(_spelt_alike(there))
 
     def _change(self, package: ResolvedPackage, dist: InstalledDistribution | None, cause: Cause) -> Change:
         self.replaced += dist is not None
@@ -228,6 +231,11 @@ def _origins(resolution: Resolution) -> dict[str, DirectUrl]:
         for name, package in resolution.packages.items()
         if package.source != "index"
     }
+
+
+def _spelt_alike(origin: DirectUrl) -> DirectUrl:
+    """Return an origin so that tools which escape other characters of an archive's URL agree."""
+    return attrs.evolve(origin, url=resource(origin.url)) if isinstance(origin.info, ArchiveInfo) else origin
 
 
 def same_version(first: str, second: str) -> bool:

@@ -124,6 +124,10 @@ class Amendments:
         """Return every override that holds for the target."""
         return tuple(row for rows in self._overrides.values() for row in rows)
 
+    def excludes(self, name: str) -> bool:
+        """Tell whether the caller excludes a project."""
+        return name in self._excludes
+
     def is_overridden(self, name: str) -> bool:
         """Tell whether the caller replaces the requirements of this project."""
         return name in self._overrides

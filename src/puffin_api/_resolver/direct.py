@@ -11,7 +11,7 @@ from __future__ import annotations
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import sort_version
 from puffin_api._resolver.dependencies import active_rows
-from puffin_api._urls import resource
+from puffin_api._urls import redact_in, resource
 from puffin_api.errors import PuffinError, RequirementInvalid
 
 TYPE_CHECKING = False
@@ -119,10 +119,11 @@ def _all_hashes(known: FileRow, file: FileRow, row: RequirementRow) -> tuple[str
     for text in file.hashes:
         algorithm, digest = text.split(":", 1)
         if digests.setdefault(algorithm, digest) != digest:
+            shown = redact_in(row.text, row.url)
             raise RequirementInvalid(
-                f"{row.text!r} gives another {algorithm} digest for the same URL than a requirement before",
+                f"{shown!r} gives another {algorithm} digest for the same URL than a requirement before",
                 hint="A file has one digest: find out which is right.",
-                text=row.text,
+                text=shown,
             )
     return tuple(f"{algorithm}:{digest}" for algorithm, digest in digests.items())
 

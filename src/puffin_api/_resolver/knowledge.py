@@ -10,7 +10,7 @@ from puffin_api._resolver.package import Package
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT
-from puffin_api._urls import redact
+from puffin_api._urls import redact_in
 from puffin_api.errors import MetadataInvalid, OfflineMiss, PackageNotFound
 
 TYPE_CHECKING = False
@@ -179,7 +179,7 @@ class Knowledge:
 
 def url_rejection(row: RequirementRow) -> Rejection:
     """Return the reason against a version that depends on a direct URL: these are not followed."""
-    text = row.text.replace(row.url, redact(row.url))
+    text = redact_in(row.text, row.url)
     return Rejection("direct-url", f"depends on a direct URL ({text})", text)
 
 
@@ -191,6 +191,10 @@ def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:
 
 def _bad_file(file: FileRow, error: Exception) -> Rejection:
     """Say for a version that the file which would be used is of no use."""
+    if isinstance(error, OfflineMiss):
+        return Rejection(
+            "offline", "has metadata that is not in the cache, and we are offline", file.filename
+        )
     code: RejectionCode = "metadata-invalid" if isinstance(error, MetadataInvalid) else "file-missing"
     reason = error.reason if isinstance(error, MetadataInvalid) and error.reason else str(error)
     files = {file.filename: Rejection(code, f"cannot be used ({reason})", reason)}

@@ -99,8 +99,9 @@ class Problem:
 
     @property
     def given(self) -> tuple[RequirementRow, ...]:
-        """Every requirement that comes from the caller: roots, constraints and overrides."""
-        return (*self.roots, *self.amendments.all_constraints(), *self.amendments.all_overrides())
+        """Every requirement of the caller, constraints and overrides too; none for what is excluded."""
+        rows = (*self.amendments.all_constraints(), *self.amendments.all_overrides())
+        return (*self.roots, *(row for row in rows if not self.amendments.excludes(row.name)))
 
     def foreign_url(self, rows: Sequence[RequirementRow]) -> RequirementRow | None:
         """Return the first requirement with a URL for which nobody has vouched, None where there is none."""
