@@ -380,17 +380,18 @@ def test_a_source_distribution_is_built_by_the_builder_once(serve, make_registry
     assert isinstance(result, BuildForbidden)
 
 
-def test_offline_all_missing_metadata_is_told_at_once(serve, make_registry, make_pool):
+def test_offline_missing_metadata_is_that_files_failure(serve, make_registry, make_pool):
     server = serve({"a": ["1.0", "2.0"]})
     registry = make_registry(server)
     CallSource(registry, make_pool()).releases("a")
     registry.flush()
     source = CallSource(make_registry(server, offline=True), Idle(1))
     releases = source.releases("a")
-    with pytest.raises(OfflineMiss) as caught:
-        source.metadata([releases.files(0)[0], releases.files(1)[0]])
 
-    assert caught.value.missing == ["a-1.0-py3-none-any.whl", "a-2.0-py3-none-any.whl"]
+    found = source.metadata([releases.files(0)[0], releases.files(1)[0]])
+
+    assert [type(result) for result in found] == [OfflineMiss, OfflineMiss]
+    assert [result.missing for result in found] == [["a-1.0-py3-none-any.whl"], ["a-2.0-py3-none-any.whl"]]
 
 
 def _until(condition) -> None:

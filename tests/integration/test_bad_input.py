@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from puffin_api import Index, Installer, Resolver, RetryPolicy, Timeouts, Tls
+from puffin_api import Index, Installer, Refresh, Resolver, RetryPolicy, Timeouts, Tls
 from puffin_api.errors import (
     AuthenticationRequired,
     BuildForbidden,
@@ -285,6 +285,26 @@ def test_offline_with_nothing_in_the_cache(environment, index, make_client):
 
     check_error(error, OfflineMiss, "offline-miss", state="untouched")
     assert error.missing[0].endswith(".whl")
+
+
+def test_offline_a_version_without_cached_metadata_is_passed_over(environment, serve, make_client):
+    index = serve(wheel("app", "1.0"))
+    with make_client(index) as client:  # what it has learnt is stored when it is closed
+        Resolver(client).resolve(["app"], target=environment)
+    index.add("app-2.0-py3-none-any.whl", wheel("app", "2.0")["app-2.0-py3-none-any.whl"])
+    with make_client(index, refresh=Refresh.all()) as client:
+        client.project("app")  # the page alone
+    resolver = Resolver(make_client(index, offline=True))
+
+    resolution = resolver.resolve(["app"], target=environment)
+
+    assert resolution.packages["app"].version == "1.0"
+    (notice,) = resolution.notices
+    assert (notice.code, notice.data) == ("offline", {"name": "app", "versions": ["2.0"]})
+    assert resolution.why_version("app").rejected["2.0"].code == "offline"
+    error = find_error(lambda: resolver.resolve(["app==2.0"], target=environment))
+    check_error(error, OfflineMiss, "offline-miss", missing=["app-2.0-py3-none-any.whl"])
+    assert isinstance(error.__cause__, ResolutionFailed)
 
 
 def test_a_page_that_is_no_page(environment, index, make_client):

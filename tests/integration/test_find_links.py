@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from puffin_api import Installer, Resolver, Target
-from puffin_api.errors import ConnectFailed, ResolutionFailed, ServerError
+from puffin_api.errors import ConnectFailed, OfflineMiss, ResolutionFailed, ServerError
 from puffin_api.testing import make_sdist
 from tests.integration.job_kit import find_error, install, versions, wheel
 
@@ -223,3 +223,21 @@ def test_a_wheel_that_is_built_anew_is_read_anew(make_client, make_venv, links, 
     install(client, environment, "a")
     (installed,) = environment.installed()
     assert "new.py" in installed.files
+
+
+# -- offline
+
+
+def test_offline_a_page_that_is_not_cached_is_missed_where_it_matters(serve, make_client, links):
+    server = serve()
+    page = page_of(server, wheel("a", "1.0") | wheel("b", "1.0"))
+    put(links, wheel("b", "2.0"))
+    client = make_client(find_links=[page, links], offline=True)
+
+    assert resolve(client, "b") == {"b": ("2.0", "file")}
+    error = find_error(lambda: resolve(client, "a"))
+    assert isinstance(error, OfflineMiss)
+    assert error.missing == [page]
+    with make_client(find_links=[page, links]) as online:
+        resolve(online, "a")
+    assert resolve(make_client(find_links=[page, links], offline=True), "a") == {"a": ("1.0", "http")}

@@ -143,9 +143,12 @@ class CallSource:
     def _fill(self, files: Sequence[FileRow], results: list[DistMetadata | PuffinError | None]) -> None:
         """Put what is missing into the results."""
         missing = [number for number, result in enumerate(results) if result is None]
-        wheels = [files[number] for number in missing if files[number].is_wheel]
         if self._registry.offline:
-            self._check_offline(wheels)
+            for number in missing:
+                if files[number].is_wheel and not files[number].url.startswith("file:"):
+                    results[number] = _not_cached(files[number])
+            missing = [number for number in missing if results[number] is None]
+        wheels = [files[number] for number in missing if files[number].is_wheel]
         # From the last to the first: each goes to the front of the queue.
         for file in reversed(wheels):
             self._begin_metadata(file)
@@ -187,18 +190,6 @@ class CallSource:
             result = error
         self._built[file.url] = result
         return result
-
-    def _check_offline(self, wheels: Sequence[FileRow]) -> None:
-        missing = [file for file in wheels if not file.url.startswith("file:")]
-        if missing:
-            names = [file.filename for file in missing]
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise OfflineMiss(
-                f"The metadata of {names[0]}{more} is not in the cache, and we are offline",
-                hint="Resolve once while connected, or choose versions that are cached.",
-                url=missing[0].url,
-                missing=names,
-            )
 
     def _pass_on(self, cancelled: Cancelled) -> None:
         """Raise a cancel that is ours; return where it was that of another call which did our work."""
@@ -287,6 +278,15 @@ class CallSource:
         known = self._registry.known_metadata(file)
         if scout is not None and known is not None and not isinstance(known, PackageError):
             self.hint(scout.follow(file, known), scout)
+
+
+def _not_cached(file: FileRow) -> OfflineMiss:
+    return OfflineMiss(
+        f"The metadata of {file.filename} is not in the cache, and we are offline",
+        hint="Resolve once while connected, or choose versions that are cached.",
+        url=file.url,
+        missing=[file.filename],
+    )
 
 
 def _finish(loading: OnceMap[str, T], key: str, task: Task[T], work: Callable[[], T]) -> bool:

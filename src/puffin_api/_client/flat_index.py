@@ -15,11 +15,11 @@ from puffin_api._client.simple_html import Link, read_page
 from puffin_api._concurrency import SILENT, OnceMap
 from puffin_api._model.releases import releases_of
 from puffin_api._urls import path_to_url, redact, split_credentials, url_to_path
-from puffin_api.errors import ConnectFailed, ServerError
+from puffin_api.errors import ConnectFailed, OfflineMiss, ServerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from puffin_api._cache.layout import CacheLayout
@@ -93,6 +93,7 @@ class FlatIndex:
             pump: Of the call.
 
         Raises:
+            OfflineMiss: No place that can be read offline has a file of it, and some cannot be read.
             NetworkError: A location is not there or cannot be read: without it, a file could come
                 from somewhere else than it was meant to.
         """
@@ -100,21 +101,21 @@ class FlatIndex:
             return None
         rows: list[FileRow] = []
         skipped: dict[str, str] = {}
+        missed: OfflineMiss | None = None
         changes = iter(self.stamp() if stamp is None else stamp)
         for place in self._places:
-            links = self._page(place, pump) if isinstance(place, str) else self._links(place, next(changes))
-            names = FileNames(project)
-            for link in links:
-                if not _may_be_of(project, link.filename):
-                    continue
-                try:
-                    version = names.version(link.filename)
-                except ValueError as error:
-                    skipped[link.filename] = str(error)
-                    continue
-                row = _row(link, project, version)
-                row.index = redact(place) if isinstance(place, str) else path_to_url(place)
-                rows.append(row)
+            try:
+                if isinstance(place, str):
+                    links = self._page(place, pump)
+                else:
+                    links = self._links(place, next(changes))
+            except OfflineMiss as error:
+                missed = error  # the other places may do
+                continue
+            index = redact(place) if isinstance(place, str) else path_to_url(place)
+            rows += _rows_of(project, links, index, skipped)
+        if missed is not None and not rows:
+            raise missed
         return releases_of(project, rows, skipped=skipped) if rows else None
 
     def _loaded(self, url: str) -> bool:
@@ -143,7 +144,13 @@ class FlatIndex:
         if stored is not None and (self._offline or stored[1].is_fresh(now)):
             return read_page(stored[2], stored[0]).links
         if self._offline:
-            return []
+            shown = redact(url)
+            raise OfflineMiss(
+                f"The find-links page {shown} is not in the cache, and we are offline",
+                hint="Resolve once while connected, or take it out of find_links.",
+                url=shown,
+                missing=[shown],
+            )
         headers = {"Accept": "text/html", "Accept-Encoding": "gzip"}
         if stored is not None:
             headers |= stored[1].revalidation_headers()
@@ -233,6 +240,22 @@ def _local_links(path: Path) -> list[Link]:
 def _may_be_of(project: str, filename: str) -> bool:
     """Tell quickly whether a file could belong to a project."""
     return _SEPARATORS.sub("-", filename[: 2 * len(project) + 16]).lower().startswith(f"{project}-")
+
+
+def _rows_of(project: str, links: Sequence[Link], index: str, skipped: dict[str, str]) -> Iterator[FileRow]:
+    """Give the files of a project among links; what cannot be used is noted in ``skipped``."""
+    names = FileNames(project)
+    for link in links:
+        if not _may_be_of(project, link.filename):
+            continue
+        try:
+            version = names.version(link.filename)
+        except ValueError as error:
+            skipped[link.filename] = str(error)
+            continue
+        row = _row(link, project, version)
+        row.index = index
+        yield row
 
 
 def _row(link: Link, project: str, version: str) -> FileRow:

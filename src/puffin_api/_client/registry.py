@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from puffin_api._cache.layout import url_kind
+from puffin_api._cache.layout import index_kind, url_kind
 from puffin_api._cache.project_table import ProjectTables
 from puffin_api._client.fetch import Fetcher
 from puffin_api._client.flat_index import FlatIndex
@@ -262,7 +262,8 @@ class Registry:
                 if self._strategy is IndexStrategy.FIRST_INDEX:
                     unasked = tuple(other.name for other in indexes[position:])
                     break
-        flat = self.flat.releases(name, stamp=stamp, pump=pump) if uses_flat else None
+        flat, flat_missed = self._flat(name, stamp, pump) if uses_flat else (None, None)
+        missed = flat_missed or missed
         if missed is not None and not found and flat is None:
             raise missed
         releases = self._joined(name, flat, [releases for releases, _ in found], before)
@@ -275,6 +276,14 @@ class Registry:
             status=found[0][1] if found else "active",
             pages=pages,
         )
+
+    def _flat(
+        self, name: str, stamp: tuple[int, ...], pump: Pump
+    ) -> tuple[Releases | None, OfflineMiss | None]:
+        try:
+            return self.flat.releases(name, stamp=stamp, pump=pump), None
+        except OfflineMiss as error:
+            return None, error
 
     def _ask(
         self,
@@ -369,7 +378,7 @@ class Registry:
             table = self._table(file)
             if table is not None:
                 table.add(file, result)
-                self._unsaved.add((self._kinds.get(file.index) or url_kind(file.url), file.project))
+                self._unsaved.add((self._kind(file) or "", file.project))
         self._metadata[key] = result
         return result
 
@@ -408,10 +417,16 @@ class Registry:
             while self._unsaved:
                 self._metadata_tables[self._unsaved.pop()].flush()
 
+    def _kind(self, file: FileRow) -> str | None:
+        """Return where metadata of a file is stored, None where it is not."""
+        if file.index in self._sources:
+            return None
+        if not file.index:  # whatever is at its URL: what was read of these bytes holds
+            return url_kind(file.url) if file.hashes else None
+        return self._kinds.get(file.index) or index_kind(file.index)  # of a page of find-links
+
     def _table(self, file: FileRow) -> MetadataTable | None:
-        kind = self._kinds.get(file.index)
-        if kind is None and not file.index and file.hashes:
-            kind = url_kind(file.url)  # whatever is there: what was read of these bytes holds
+        kind = self._kind(file)
         if kind is None or self._tables is None or file.url.startswith("file:"):
             return None  # a local file is as near as a table, and may be another by now
         key = kind, file.project

@@ -217,10 +217,12 @@ def _rows(fact: Incompatibility) -> tuple[RequirementRow, ...]:
 
 
 def _offline(facts: list[Incompatibility]) -> list[str]:
-    """Return the projects that were not there because we are offline."""
+    """Return the projects and files that were not there because we are offline."""
     needed = [fact.dependency.base for fact in facts if isinstance(fact, Dependency)]
     unknown = [package.name for package in needed if package.unknown and package.unknown.code == "offline"]
-    return list(dict.fromkeys(unknown))
+    causes = [fact.cause for fact in facts if isinstance(fact.cause, Unusable)]
+    reasons = [reason for cause in causes for reason in cause.reasons.values()]
+    return list(dict.fromkeys([*unknown, *(r.value for r in reasons if r.code == "offline")]))
 
 
 def _upload_time(package: Package) -> float | None:

@@ -40,6 +40,8 @@ class Knowledge:
         self._reusable = problem.amendments.empty
         self.packages: dict[str, Package] = {}
         """Every project that was looked at, by name."""
+        self.unfollowed: set[tuple[str, str]] = set()
+        """Projects from a URL that were barred for URLs in their own metadata, each with the extra."""
         self.visited = 0
         """How many candidates were looked at."""
 
@@ -153,6 +155,11 @@ class Knowledge:
                 )
             )
 
+    def note_unfollowed(self, package: Package, extra: str) -> None:
+        """Note that a version is barred for a URL that nobody has vouched for, as far as was known."""
+        if package.snapshot.releases.direct:
+            self.unfollowed.add((package.name, extra))
+
     def _keep(self, package: Package, bit: int, metadata: DistMetadata) -> None:
         """Take metadata in, unless it bars the version."""
         self.visited += 1
@@ -163,6 +170,7 @@ class Knowledge:
         rows = self._problem.rows(package.candidates.view, metadata)
         foreign = self._problem.foreign_url(rows)
         if foreign is not None:
+            self.note_unfollowed(package, "")
             self.reject(package, bit, url_rejection(foreign))
             return
         package.metadata[bit] = metadata

@@ -9,7 +9,7 @@ from puffin_api._resolver.choices import Choices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.requirement import RequirementRow
@@ -30,7 +30,7 @@ def resolution_of(
         answer, said = _answer(package, problem)
         packages.append(answer)
         notices += said
-    notices += _idle_extras(bases, problem)
+    notices += (*_idle_extras(bases, problem), *_passed_over(bases))
     return Resolution(
         packages,
         roots=problem.roots,
@@ -99,6 +99,19 @@ def _idle_extras(bases: Mapping[str, Package], problem: Problem) -> list[Notice]
         for row in problem.amendments.all_constraints()
         if row.extras and row.name in bases
     ]
+
+
+def _passed_over(bases: Mapping[str, Package]) -> Iterator[Notice]:
+    """Say what would have been looked at with a connection."""
+    for name, package in bases.items():
+        offline = [bit for bit, reason in package.reasons.items() if reason.code == "offline"]
+        if offline:
+            versions = [package.snapshot.version(bit) for bit in sorted(offline, reverse=True)]
+            yield Notice(
+                code="offline",
+                message=f"offline, and not in the cache: {', '.join(f'{name} {v}' for v in versions[:3])}",
+                data={"name": name, "versions": versions},
+            )
 
 
 def _unknown_extra(package: Package, extra: str, bit: int) -> Notice:
