@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from puffin_api import (
     Target,
     errors,
 )
-from puffin_api.testing import FakeIndex, LoopbackIndex
+from puffin_api.testing import FakeIndex, LoopbackIndex, make_wheel
 from tests.test_examples import index_environ, wheels
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -227,6 +228,24 @@ def test_several_indexes(example, tmp_path):
         assert first.project("flask").versions == ("3.1.0",)
         assert best.project("flask").versions == ("3.1.0", "9.0")
         assert len(Resolver(local).resolve(["flask"], target=TARGET).packages) == 5
+
+
+def test_urls_paths_and_digests(example, tmp_path):
+    page = example("direct_urls")
+    own = tmp_path / "app-2.0-py3-none-any.whl"
+    own.write_bytes(make_wheel("app", "2.0", requires=["library"]))
+    patched, newest = "library-1.5-py3-none-any.whl", "library-3.0-py3-none-any.whl"
+    files = {patched: make_wheel("library", "1.5"), newest: make_wheel("library", "3.0")}
+    files["app-1.0-py3-none-any.whl"] = make_wheel("app", "1.0", requires=["library"])
+    digest = f"sha256:{hashlib.sha256(files[patched]).hexdigest()}"
+    with LoopbackIndex(files) as server, Client(indexes=[server.url]) as client:
+        url = server.file_url(patched)
+        own_build = page.with_own_build(client, TARGET, own, url)
+        assert versions(own_build) == {"app": "2.0", "library": "1.5"}
+        assert versions(page.with_patched(client, TARGET, url)) == {"app": "1.0", "library": "1.5"}
+        assert versions(page.verified(client, TARGET, {"library<9": [digest]})) == {"library": "1.5"}
+        with pytest.raises(errors.ResolutionFailed):
+            page.verified(client, TARGET, {"library==1.5": ["sha256:" + "0" * 64]})
 
 
 def test_connections(example, environ, tmp_path, monkeypatch):
