@@ -231,6 +231,43 @@ def test_a_constraint_and_a_requirement_with_other_urls_conflict(source: FakeRel
 
 
 @pytest.mark.parametrize("kind", ["constraints", "overrides"])
+def test_the_metadata_of_a_url_that_is_not_needed_does_not_count(
+    source: FakeReleaseSource, kind: str
+) -> None:
+    source.serve("a", "1.0", requires=[f"b @ {wheel('b', '1.0')}"], listed=False)
+    source.serve("b", "1.0", listed=False)
+    source.serve("b", "3.0")
+
+    resolution = resolve(source, "b", **{kind: [f"a @ {wheel('a', '1.0')}"]})
+
+    assert versions(resolution) == {"b": "3.0"}
+    assert "a-1.0-py3-none-any.whl" not in source.asked
+
+
+@pytest.mark.parametrize("kind", ["constraints", "overrides"])
+def test_it_does_where_a_project_of_an_index_needs_it(source: FakeReleaseSource, kind: str) -> None:
+    source.serve("a", "1.0", requires=[f"b @ {wheel('b', '1.0')}"], listed=False)
+    source.serve("b", "1.0", requires=[f"c @ {wheel('c', '1.0')}"], listed=False)
+    source.serve("b", "3.0")
+    source.serve("c", "1.0", listed=False)
+    source.serve("d", "1.0", requires=["a"])
+
+    resolution = resolve(source, "b", "d", **{kind: [f"a @ {wheel('a', '1.0')}"]})
+
+    assert versions(resolution) == {"a": "1.0", "b": "1.0", "c": "1.0", "d": "1.0"}
+
+
+def test_so_does_an_extra_that_only_a_project_of_an_index_asks_for(source: FakeReleaseSource) -> None:
+    source.serve("a", "1.0", requires=[f"b @ {wheel('b', '1.0')} ; extra == 'x'"], extras=["x"], listed=False)
+    source.serve("b", "1.0", listed=False)
+    source.serve("d", "1.0", requires=["a[x]"])
+
+    resolution = resolve(source, "d", f"a @ {wheel('a', '1.0')}")
+
+    assert versions(resolution) == {"a": "1.0", "b": "1.0", "d": "1.0"}
+
+
+@pytest.mark.parametrize("kind", ["constraints", "overrides"])
 def test_a_url_for_what_is_excluded_is_not_followed(source: FakeReleaseSource, kind: str) -> None:
     source.serve("a", "1.0", requires=[f"b @ {wheel('b', '1.0')}"], listed=False)
     source.serve("b", "1.0", listed=False)

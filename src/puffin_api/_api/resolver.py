@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
+    from puffin_api._resolver.package import Package
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource, Reporter
 
@@ -134,18 +135,13 @@ class Resolver:
     def _solve(self, request: Request, files: DirectFiles, pump: Pump) -> Resolution:
         source, finish = self._source(pump)
         try:
-            problem = request.problem()
-            direct = direct_releases(problem, source, files.file)
-            problem = problem.changed(direct=direct) if direct else problem
-            solver = Solver(problem, source, pump)
-            try:
-                return resolution_of(solver.solve(), problem, source, request.inputs())
-            except Unsolvable as unsolvable:
-                last = unsolvable.incompatibility
+            problem, solver, found = _solved(request.problem(), source, files, pump)
+            if not isinstance(found, Unsolvable):
+                return resolution_of(found, problem, source, request.inputs())
             if request.protected:
-                free = request.problem(protected=False).changed(direct=direct)
+                free = request.problem(protected=False).changed(direct=problem.direct)
                 self._blame_protection(free, request.protected, source, pump)
-            raise Advisor(problem, source, pump, solver.effort).error(last)
+            raise Advisor(problem, source, pump, solver.effort).error(found.incompatibility)
         finally:
             finish()
 
@@ -184,6 +180,25 @@ class Resolver:
         if isinstance(self._client, Client):
             return DirectFiles(parts_of_client(self._client).add_login, hashes=hashes)
         return DirectFiles(hashes=hashes)
+
+
+def _solved(
+    plain: Problem, source: ReleaseSource, files: DirectFiles, pump: Pump
+) -> tuple[Problem, Solver, Sequence[Package] | Unsolvable]:
+    """Solve; once more where the solver came upon a file from a URL whose own URLs were not followed."""
+    reached: frozenset[tuple[str, str]] = frozenset()
+    while True:
+        direct = direct_releases(plain, source, files.file, reached)
+        problem = plain.changed(direct=direct) if direct else plain
+        solver = Solver(problem, source, pump)
+        found: Sequence[Package] | Unsolvable
+        try:
+            found = solver.solve()
+        except Unsolvable as unsolvable:
+            found = unsolvable
+        if solver.unfollowed <= reached:
+            return problem, solver, found
+        reached |= solver.unfollowed
 
 
 def _nothing() -> None:

@@ -1,9 +1,10 @@
 """Direct URLs: projects that have one source only, the file that somebody has named.
 
 Who names a URL vouches for it, and for the URLs that its own metadata names: those are looked up before
-anything is solved, as a project must not be taken from an index when its URL turns up later. From then
-on such a project is like any other one, with a version or two; two URLs for it are two versions, which
-no solution can have at once.
+anything is solved, as a project must not be taken from an index when its URL turns up later. Of what is
+named in a constraint or override it is not known whether it is needed: its metadata is followed once the
+solver has come upon it, and it solves again then. From then on such a project is like any other one, with
+a version or two; two URLs for it are two versions, which no solution can have at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from puffin_api.errors import PuffinError, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.metadata import DistMetadata
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     FileOf = Callable[[RequirementRow], FileRow]
 
 
-def direct_releases(problem: Problem, source: ReleaseSource, file_of: FileOf) -> Mapping[str, Releases]:
+def direct_releases(
+    problem: Problem, source: ReleaseSource, file_of: FileOf, reached: Iterable[tuple[str, str]] = ()
+) -> Mapping[str, Releases]:
     """Return the releases of all projects that come from a URL, by name.
 
     Args:
         problem: What is required.
         source: Gives the metadata of the files.
         file_of: Gives the file that a requirement with a URL names.
+        reached: Projects that are needed although no root and no URL leads to them, each with an extra.
 
     Raises:
         PuffinError: A URL that the caller has given cannot be used.
@@ -44,6 +48,8 @@ def direct_releases(problem: Problem, source: ReleaseSource, file_of: FileOf) ->
         return {}
     search = _LookAhead(problem, source, file_of)
     search.add_given(given)
+    for name, extra in reached:
+        search.want(name, (extra,))
     while search.grow():
         pass
     return {name: _releases(name, files) for name, files in search.files.items()}
@@ -59,20 +65,28 @@ class _LookAhead:
         self.files: dict[str, dict[str, FileRow]] = {}
         """By project, then by what its URL means."""
         self._metadata: dict[str, DistMetadata] = {}
-        self._unread: list[FileRow] = []
-        self._extras: dict[str, set[str]] = {}
+        self._read: set[str] = set()
+        self._wanted: dict[str, set[str]] = {}
+        """Extras by project, for what is needed as far as is known."""
         self._seen: set[RequirementRow] = set()
 
     def add_given(self, rows: Sequence[RequirementRow]) -> None:
         """Take in what the caller has given."""
         for row in rows:
-            self._extras.setdefault(row.name, set()).update(row.extras)
             if row.url:
                 self._add(row)
+        for row in self._problem.roots:
+            self.want(row.name, row.extras)
+
+    def want(self, name: str, extras: Iterable[str]) -> None:
+        """Take note that a project is needed."""
+        self._wanted.setdefault(name, set()).update(extras)
 
     def grow(self) -> bool:
         """Read what is new and take in what it names; False once nothing is new."""
-        unread, self._unread = self._unread, []
+        files = [file for name in self._wanted for file in self.files.get(name, {}).values()]
+        unread = [file for file in files if file.url not in self._read]
+        self._read.update(file.url for file in unread)
         self._source.touch(unread)
         for file in unread if self._problem.dependencies else ():
             (found,) = self._source.metadata([file])
@@ -82,7 +96,7 @@ class _LookAhead:
         fresh = [row for row in self._required() if row not in self._seen]
         self._seen.update(fresh)
         for row in fresh:
-            self._extras.setdefault(row.name, set()).update(row.extras)
+            self.want(row.name, row.extras)
             if row.url:
                 self._add_found(row)
         return bool(fresh)
@@ -90,7 +104,7 @@ class _LookAhead:
     def _required(self) -> Iterator[RequirementRow]:
         target = self._problem.policy.target
         for metadata in list(self._metadata.values()):
-            for extra in ("", *sorted(self._extras.get(metadata.name, ()))):
+            for extra in ("", *sorted(self._wanted.get(metadata.name, set()) - {""})):
                 yield from self._problem.amendments.apply(active_rows(metadata, target, extra))
 
     def _add_found(self, row: RequirementRow) -> None:
@@ -107,7 +121,6 @@ class _LookAhead:
         file = self._file_of(row)
         if known is None:
             self.files[row.name] = {**files, address: file}
-            self._unread.append(file)
         else:
             known.hashes = _all_hashes(known, file, row)
             known.allowed = tuple(dict.fromkeys((*known.allowed, *file.allowed)))

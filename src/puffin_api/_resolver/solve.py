@@ -97,6 +97,11 @@ class Solver:
             changed = [package]
 
     @property
+    def unfollowed(self) -> frozenset[tuple[str, str]]:
+        """Projects from a URL that were barred for URLs in their own metadata, each with the extra."""
+        return frozenset(self._knowledge.unfollowed)
+
+    @property
     def visited(self) -> int:
         """How many candidates were looked at."""
         return self._knowledge.visited
@@ -247,6 +252,7 @@ class Solver:
     def _bar_extra(self, extra: Package, version: int, direct: RequirementRow) -> Incompatibility:
         """Tell that a version cannot be had with an extra: that one asks for a direct URL."""
         base = extra.base
+        self._knowledge.note_unfollowed(base, extra.extra)
         terms = (term(base, 1 << version), term(extra, PRESENT))
         barred = Incompatibility(terms, Unusable(base, {version: url_rejection(direct)}))
         self._propagator.add(barred)
