@@ -7,6 +7,11 @@ target = Target.for_platform("3.13", "manylinux_2_28_aarch64")
 print(target)
 # [end:target]
 
+# [start:completed]
+known = {"platform_release": "5.15.0", "platform_version": "#1 SMP"}
+completed = Target(markers={**target.markers, **known}, tag_strings=target.tag_strings)
+# [end:completed]
+
 # [start:stored]
 stored = target.to_dict()  # JSON-able: keep it beside a lock file
 assert Target.from_dict(stored) == target

@@ -111,6 +111,8 @@ def test_a_plain_linux_takes_no_manylinux_wheels():
         ("3.15.0rc1", "3.15.0rc1", "3.15"),
         ("3.13t", "3.13.0", "3.13"),
         ("3.13.2t", "3.13.2", "3.13"),
+        ("3.15rc1", "3.15.0rc1", "3.15"),
+        ("3.15.0b2t", "3.15.0b2", "3.15"),
     ],
 )
 def test_versions_are_written_as_markers_need_them(python, full, short):
@@ -149,6 +151,48 @@ def test_pypy_targets():
     assert target.markers["platform_python_implementation"] == "PyPy"
     assert target.markers["implementation_version"] == "7.3.0"
     assert target == Target.for_platform("3.10", implementation="pypy", abi="pypy310_pp73")
+    assert target == Target.for_platform("3.10", implementation="PyPy")
+
+
+def test_graalpy_targets_take_the_wheels_of_their_release():
+    target = Target.for_platform("3.11", implementation="graalpy", abi="graalpy242_311_native")
+    pure = Target.for_platform("3.11", implementation="graalpy", abi="none")
+
+    assert target.tag_strings[0] == "graalpy311-graalpy242_311_native-linux_x86_64"
+    assert target.markers["platform_python_implementation"] == "GraalVM"
+    assert pure.tag_strings[0] == "graalpy311-none-linux_x86_64"
+
+
+@pytest.mark.parametrize("abi", ["abi3", "none"])
+def test_a_target_may_have_the_stable_abi_alone(abi):
+    target = Target.for_platform("3.12", abi=abi)
+
+    assert target.tag_strings[0] == "cp312-abi3-linux_x86_64"
+    assert target.tag_rank("cp312-cp312-linux_x86_64") is None
+
+
+def test_the_own_version_of_a_release_candidate_is_shortened():
+    """PEP 508: `implementation_version` ends in the first letter of the release level and its number."""
+    assert Target.for_platform("3.15.0rc1").markers["implementation_version"] == "3.15.0c1"
+
+
+@pytest.mark.parametrize(
+    ("platform", "release"),
+    [
+        ("macosx_10_9_x86_64", "13.0.0"),
+        ("macosx_10_15_x86_64", "19.0.0"),
+        ("macosx_11_0_arm64", "20.0.0"),
+        ("macosx_14_5_arm64", "23.0.0"),
+        ("macosx_15_0_arm64", "24.0.0"),
+        ("macosx_16_0_arm64", "25.0.0"),  # what macOS 26 tells to old programs
+        ("macosx_26_0_arm64", "25.0.0"),
+        ("ios_16_2_arm64_iphoneos", "16.2"),
+        ("manylinux_2_28_x86_64", ""),
+        ("win_amd64", ""),
+    ],
+)
+def test_the_release_of_the_system_is_told_where_its_version_decides_it(platform, release):
+    assert Target.for_platform("3.13", platform).markers["platform_release"] == release
 
 
 @pytest.mark.parametrize(
@@ -170,6 +214,31 @@ def test_pypy_targets():
         (("3.12",), {"abi": "cp311"}, "'cp312'"),
         (("3.12",), {"abi": "cp312-x"}, "no ABI tag"),
         (("3.12",), {"implementation": "c p"}, "no implementation"),
+        (("3.12",), {"implementation": "cp27"}, "no implementation"),
+        (("3.12",), {"abi": "cp27mu"}, "'cp312'"),
+        (("cp312",), {}, "'3.12'"),
+        (("3.9999",), {}, "no version of Python 3"),
+        (("3.13t",), {"abi": "cp313"}, "'cp313t'"),
+        (("3.13t",), {"abi": "abi3"}, "'cp313t'"),
+        (("3.13",), {"abi": "abi3t"}, "'cp313'"),
+        (("3.12",), {"abi": "cp312t"}, "3.13 and newer"),
+        (("3.10",), {"implementation": "pp", "abi": "pypy39_pp73"}, "'pypy310_pp73'"),
+        (("3.11",), {"implementation": "graalpy"}, "abi='graalpy242_311_native'"),
+        (("3.12", "manylinux_2_28_arm64"), {}, "'aarch64'"),
+        (("3.12", "manylinux2014_amd64"), {}, "'manylinux2014_amd64': for 'amd64', Linux says 'x86_64'"),
+        (("3.12", "musllinux_1_2_armhf"), {}, "'armv7l'"),
+        (("3.12", "linux_x86"), {}, "'i686'"),
+        (("3.12", "manylinux_2_28_mips64"), {}, "aarch64, armv7l, .*, x86_64"),
+        (("3.12", "manylinux_2_9999_x86_64"), {}, "no known platform tag"),
+        (("3.12", "macosx_14_0_aarch64"), {}, "arm64, .*, x86_64"),
+        (("3.12", "macosx_10_15_arm64"), {}, "the first is 'macosx_11_0_arm64'"),
+        (("3.12", "macosx_9_2_ppc"), {}, "the first is 'macosx_10_0_ppc'"),
+        (("3.13", "ios_11_0_arm64_iphoneos"), {}, "the first is 'ios_12_0_arm64_iphoneos'"),
+        (("3.13", "ios_13_0_arm64"), {}, "arm64_iphoneos, arm64_iphonesimulator"),
+        (("3.13", "android_15_x86_64"), {}, "the first is 'android_16_x86_64'"),
+        (("3.13", "android_24_aarch64"), {}, "arm64_v8a, armeabi_v7a"),
+        (("3.12", "android_24_x86_64"), {}, "needs Python 3.13"),
+        (("3.12", "ios_13_0_arm64_iphoneos"), {}, "needs Python 3.13"),
     ],
 )
 def test_malformed_platforms_are_told_with_what_to_write(arguments, options, told):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SHORT_NAMES = {"python": "py", "cpython": "cp", "pypy": "pp", "ironpython": "ip", "jython": "jy"}
 """The prefix of interpreter tags by ``sys.implementation.name``; others stand for themselves."""
 
-# PEP 600: each architecture that has manylinux wheels without a further look at the ELF header.
-_MANYLINUX_ARCHS = frozenset({"x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64"})
+MANYLINUX_ARCHS = frozenset({"x86_64", "aarch64", "ppc64", "ppc64le", "s390x", "loongarch64", "riscv64"})
+"""PEP 600: each architecture that has manylinux wheels without a further look at the ELF header."""
 # PEP 513, 571, 599.
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 LEGACY_GLIBC = {name: glibc for glibc, name in _LEGACY_MANYLINUX.items()}
@@ -211,7 +211,7 @@ def _has_manylinux_abi(archs: Collection[str], elf: str) -> bool:
         return elf == "armhf"
     if "i686" in archs:
         return elf == "i386"
-    return not _MANYLINUX_ARCHS.isdisjoint(archs)
+    return not MANYLINUX_ARCHS.isdisjoint(archs)
 
 
 def _nothing_vetoed(_: tuple[int, int, str]) -> bool:

@@ -71,19 +71,22 @@ class Target:
         Args:
             python: ``3.12``, ``3.12.4``, ``3.15.0rc1`` or, free-threaded, ``3.13t``. Without a patch
                 release: patch release 0.
-            platform: Any platform tag. A manylinux, musllinux or macosx tag stands for a system of that
-                very version, which takes wheels for all older ones too.
+            platform: Any platform tag of a machine. A manylinux, musllinux, macosx, ios or android tag
+                stands for a system of that very version, which takes wheels for all older ones too.
             implementation: ``cp`` or ``pp``, or a name such as ``graalpy``.
             abi: An ABI tag, where it is not the usual one: ``cp313t``, ``cp312d``, ``pypy310_pp73``.
+                GraalPy has no usual one.
 
         Raises:
-            ValueError: An argument does not name a version, platform or ABI.
+            ValueError: An argument does not name a version, platform or ABI, or they do not go together;
+                the text says what does.
 
         >>> Target.for_platform("3.12", "manylinux_2_28_x86_64").tag_strings[0]
         'cp312-cp312-linux_x86_64'
         """
         request = PythonRequest.parse(python, implementation, abi)
         place = PlatformTag.parse(platform)
+        place.check_python(request.version)
         return cls(
             markers={**request.markers(), **place.markers()},
             tag_strings=request.tags(place.platforms()),
