@@ -155,6 +155,40 @@ def test_with_a_digest_it_works_offline_once_it_was_installed(serve, make_client
     assert versions(there) == {"app": "1.0", "log": "1.0"}
 
 
+def test_metadata_of_the_file_before_does_not_stay(serve, make_client, place):
+    """A digest that was put down early does not make the metadata of the old file those of the new one."""
+    index, old, new = (
+        serve(wheel("log", "1.0") | wheel("net", "1.0")),
+        app(),
+        wheel("app", "1.0", requires=["net"]),
+    )
+    elsewhere = serve(old)
+    url = elsewhere.file_url(APP)
+    wanted = [f"app @ {url}#sha256={sha256(new[APP])}"]
+    with make_client(index) as client:
+        for what in ([f"app @ {url}"], wanted):
+            assert "log" in Resolver(client).resolve(what, target=TARGET).packages
+
+    elsewhere.add(APP, new[APP])
+    Installer(place, make_client(index)).install(wanted)
+
+    assert versions(place) == {"app": "1.0", "net": "1.0"}
+    offline = Resolver(make_client(index, offline=True)).resolve(wanted, target=TARGET)
+    assert set(offline.packages) == {"app", "net"}
+
+
+def test_a_client_does_not_take_one_file_of_a_url_for_another(serve, make_client):
+    index = serve(wheel("log", "1.0") | wheel("net", "1.0"))
+    elsewhere, new = serve(app()), wheel("app", "1.0", requires=["net"])
+    resolver, url = Resolver(make_client(index)), elsewhere.file_url(APP)
+    resolver.resolve([f"app @ {url}"], target=TARGET)
+    elsewhere.add(APP, new[APP])
+
+    resolution = resolver.resolve([f"app @ {url}#sha256={sha256(new[APP])}"], target=TARGET)
+
+    assert set(resolution.packages) == {"app", "net"}
+
+
 def test_without_one_it_does_not(serve, make_client):
     index = serve(wheel("log", "1.0") | app())
 

@@ -169,6 +169,8 @@ class ClientParts:
         wanted = list(files)
         before = pump.received
         wheels = self.preparer.prepare_wheels(wanted, pump=pump) if wanted else {}
+        if not all(file.index for file in wanted):
+            self.flush()  # what was learned of files from URLs once they had been verified
         return wheels, pump.received - before
 
     def flush(self) -> None:
@@ -178,5 +180,6 @@ class ClientParts:
 
     def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
         digests = self.registry.fetcher.fetch_file(file, target, pump=pump)
+        self.registry.note_verified(file.row(), target)
         pump.note_received(target.stat().st_size)
         return digests

@@ -11,7 +11,7 @@ from puffin_api._client.fetch import Fetcher
 from puffin_api._client.flat_index import FlatIndex
 from puffin_api._client.hosts import Hosts
 from puffin_api._client.joined_releases import JoinedReleases
-from puffin_api._client.remote_wheel import RemoteWheels
+from puffin_api._client.remote_wheel import RemoteWheels, read_local_metadata
 from puffin_api._client.retry import Retries
 from puffin_api._client.simple_index import Page, SimpleIndex
 from puffin_api._client.source_index import Given, SourceIndex
@@ -375,12 +375,32 @@ class Registry:
         except PackageError as error:
             result = error
         else:
-            table = self._table(file)
-            if table is not None:
-                table.add(file, result)
-                self._unsaved.add((self._kind(file) or "", file.project))
+            if file.index:
+                self._store(file, result)
         self._metadata[key] = result
         return result
+
+    def note_verified(self, file: FileRow, path: Path) -> None:
+        """Store the metadata of a file from a URL, which is on disk now and has the right digests.
+
+        Not before: what a server sends in pieces may be of the file that it had until yesterday.
+        """
+        if file.index or not file.hashes or file.url.startswith("file:"):
+            return
+        try:
+            core = parse_metadata(read_local_metadata(path, file), source=file.filename)
+            _check_consistency(file, core)
+            found = dist_metadata(core)
+        except PackageError:
+            return  # told by whoever unpacks it
+        self._store(file, found)
+        self._metadata[_identity(file)] = found
+
+    def _store(self, file: FileRow, found: DistMetadata) -> None:
+        table = self._table(file)
+        if table is not None:
+            table.add(file, found)
+            self._unsaved.add((self._kind(file) or "", file.project))
 
     def core_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> CoreMetadata:
         """Read the metadata of a wheel in full; blocks.
@@ -439,7 +459,8 @@ class Registry:
 def _identity(file: FileRow) -> str:
     """Return what stands for the bytes of a file: a local one may be replaced, as when it is built anew."""
     if not file.url.startswith("file:"):
-        return file.url
+        # At a URL that somebody names there may be other files in turn: the digests tell which is meant.
+        return file.url if file.index else " ".join(("@", file.url, *sorted(file.hashes)))
     try:
         status = os.stat(url_to_path(file.url))
     except OSError:

@@ -177,15 +177,7 @@ class RemoteWheels:
         path = os.path.join(folder, "wheel.whl")
         try:
             self._fetch(file, _as_path(path), pump=pump)
-            with open(path, "rb") as wheel:
-                size = os.fstat(wheel.fileno()).st_size
-
-                def read(offset: int, length: int) -> bytes:
-                    wheel.seek(offset)
-                    return wheel.read(length)
-
-                first = max(0, size - _TAIL)
-                return read_wheel_metadata(read, size, read(first, size - first), file)
+            return read_local_metadata(path, file)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -250,6 +242,19 @@ class _RemoteFile:
 def is_anonymous(file: FileRow) -> bool:
     """Tell whether a file has nothing but a URL: there may be other bytes behind it tomorrow."""
     return not file.index and not file.hashes
+
+
+def read_local_metadata(path: str | Path, file: FileRow) -> bytes:
+    """Find the METADATA in a wheel on disk."""
+    with open(path, "rb") as wheel:
+        size = os.fstat(wheel.fileno()).st_size
+
+        def read(offset: int, length: int) -> bytes:
+            wheel.seek(offset)
+            return wheel.read(length)
+
+        first = max(0, size - _TAIL)
+        return read_wheel_metadata(read, size, read(first, size - first), file)
 
 
 def read_wheel_metadata(read: Callable[[int, int], bytes], size: int, tail: bytes, file: FileRow) -> bytes:
