@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,11 @@ from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.resolution import Resolution
 from puffin_api._model.target import Target
 from puffin_api._testing.fake_releases import FakeReleaseSource
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from puffin_api._model.file import FileRow
 
 TARGET = Target.for_platform("3.12")
 HOST = "https://files.invalid"
@@ -332,7 +338,15 @@ def test_a_file_with_bad_metadata_is_told(source: FakeReleaseSource) -> None:
     assert "there is no such file" in error.explain()
 
 
-def test_without_dependencies_nothing_is_read(source: FakeReleaseSource) -> None:
+class Eager(FakeReleaseSource):
+    """Reads ahead at once."""
+
+    def touch(self, files: Sequence[FileRow]) -> None:
+        self.metadata(files)
+
+
+def test_without_dependencies_nothing_is_read() -> None:
+    source = Eager()
     source.serve("a", "1.0", requires=["b"], listed=False)
 
     assert versions(resolve(source, f"a @ {wheel('a', '1.0')}", dependencies=False)) == {"a": "1.0"}

@@ -50,7 +50,7 @@ def direct_releases(
     search.add_given(given)
     for name, extra in reached:
         search.want(name, (extra,))
-    while search.grow():
+    while problem.dependencies and search.grow():
         pass
     return {name: _releases(name, files) for name, files in search.files.items()}
 
@@ -88,7 +88,7 @@ class _LookAhead:
         unread = [file for file in files if file.url not in self._read]
         self._read.update(file.url for file in unread)
         self._source.touch(unread)
-        for file in unread if self._problem.dependencies else ():
+        for file in unread:
             (found,) = self._source.metadata([file])
             # What is wrong with a file is told where its version is rejected.
             if not isinstance(found, Exception):
