@@ -8,6 +8,7 @@ instead of one conflict for each.
 from __future__ import annotations
 
 from puffin_api._resolver.incompatibility import Dependency, term
+from puffin_api._resolver.priorities import ENOUGH
 from puffin_api._resolver.version_set import ABSENT, PRESENT
 
 TYPE_CHECKING = False
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from puffin_api._resolver.package import Package
     from puffin_api._resolver.problem import Problem
 
+_CONVINCING = 8
+"""So many candidates that ask the same are not there by chance."""
 _WIDEST = 256
 """At most so many candidates are asked for at once."""
 
@@ -50,25 +53,41 @@ class Run:
 
         Where that is all versions that the package may have now, some more are looked at, as
         whoever brought it into this corner will next try one of those. Versions that the caller
-        leaves out for good are never tried.
+        leaves out for good are never tried. Nor is more looked at where the dependency can give way.
         """
         package = self._package
         candidates = package.candidates
         mask = package.current & ~ABSENT & ~package.unusable
-        while not self._is_over and (batch := candidates.ordered(mask, package.widest)):
+        while not self._ends and (batch := candidates.ordered(mask, package.widest)):
             mask = self._extend(batch, mask)
-        if self._alike and not self._is_over:
+        if self._alike and not self._ends:
             mask = candidates.after(package.possible & ~package.unusable, self._last)
             self._extend(candidates.ordered(mask, package.widest), mask)
 
     @property
     def count(self) -> int:
-        """How many of the versions that the package may have now are excluded.
+        """How many of the versions that the package may have now are excluded; enough to change the order
+        of decisions where the dependency can give way.
 
         The others are not counted: measured on hard sets, that moves packages forward too soon, and
         up to eighty times as many candidates are looked at.
         """
+        if self._can_give_way:
+            return ENOUGH
         return max(1, (self._alike & self._package.current).bit_count())
+
+    @property
+    def _ends(self) -> bool:
+        return self._is_over or self._can_give_way
+
+    @property
+    def _can_give_way(self) -> bool:
+        """True where it was a choice, early on, that so many now contradict, and another would have been
+        open: then that one should wait for these, whatever becomes of all the others."""
+        dependency = self._dependency
+        if self._is_over or not dependency.decision or self._alike.bit_count() < _CONVINCING:
+            return False
+        return bool(self._admitted & dependency.possible & ~ABSENT)
 
     def incompatibility(self) -> Dependency | None:
         """Return what excludes them all; None where there is nothing to exclude."""

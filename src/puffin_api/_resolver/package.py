@@ -24,9 +24,10 @@ SINGLETON = 2
 """Some requirement names one exact version."""
 CONFLICT_EARLY = 3
 """Its versions were often rejected: choose it before those that reject it."""
-CONFLICT_LATE = 4
-"""Its choice often made others fail."""
-UNSPECIFIED = 5
+UNSPECIFIED = 4
+CONFLICT_LATE = 5
+"""Its choice often made others fail: it comes after all else, even what nobody complains of, as that may
+yet bring in what it makes fail."""
 
 
 _NO_EXTRAS: Mapping[str, Package] = MappingProxyType({})

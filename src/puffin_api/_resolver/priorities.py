@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.package import Package
 
-_THRESHOLD = 5
+ENOUGH = 5
 """So many conflicts move a package forward (or back) in the order of decisions."""
 
 
 class Priorities:
     """The order of decisions.
 
-    Exact pins first; then what is often rejected, then what often rejects others, then everything
-    in the order of discovery. The heap keeps entries that time has passed by; they are dropped
+    Exact pins first; then what is often rejected, then everything in the order of discovery, and at
+    last what often rejects others. The heap keeps entries that time has passed by; they are dropped
     when they come up.
     """
 
@@ -63,12 +63,12 @@ class Priorities:
         culprits = {p.base for p, _, _ in conflict.terms if p.base is not base}
         for culprit in sorted(culprits, key=lambda p: p.order):
             before, culprit.culprit = culprit.culprit, culprit.culprit + times
-            if before < _THRESHOLD <= culprit.culprit:
+            if before < ENOUGH <= culprit.culprit:
                 self._late.append(culprit)
                 self.must_move = True
         if culprits:
             before, base.affected = base.affected, base.affected + times
-            if before < _THRESHOLD <= base.affected:
+            if before < ENOUGH <= base.affected:
                 self._early.append(base)
                 self.must_move = True
 
