@@ -16,7 +16,7 @@ TARGET = Target.for_platform("3.12")
 
 
 class CountingToken(CancelToken):
-    """Counts how often it is looked at: once in each turn of a search, at least."""
+    """Counts how often it is looked at: a few times for each candidate."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,4 +98,4 @@ def test_all_trials_together_are_held_to_a_few(source: FakeReleaseSource) -> Non
         Resolver(source).resolve(roots, target=TARGET, cancel=token)
 
     assert set(failed.value.conflicts) == set(roots)
-    assert _LEAST.visited < token.checks < 1.5 * _TOGETHER * _LEAST.visited
+    assert _LEAST.visited < token.checks < 4 * _TOGETHER * _LEAST.visited

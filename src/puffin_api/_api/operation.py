@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def operation(name: Operation, reporter: Reporter | None, cancel: CancelToken | None) -> Generator[Pump]:
     """Give the pump of a call; its started and finished events are sent in pairs."""
     if reporter is None:
-        yield Pump(None, cancel)
+        pump = Pump(None, cancel)
+        pump.check()
+        yield pump
         return
     deliver = reporter.on_event
     pump = Pump(deliver, cancel)  # type: ignore[arg-type]  # only events are sent

@@ -188,7 +188,7 @@ def _solved(
     """Solve; once more where the solver came upon a file from a URL whose own URLs were not followed."""
     reached: frozenset[tuple[str, str]] = frozenset()
     while True:
-        direct = direct_releases(plain, source, files.file, reached)
+        direct = direct_releases(plain, source, files.file, reached, check=pump.check)
         problem = plain.changed(direct=direct) if direct else plain
         solver = Solver(problem, source, pump)
         found: Sequence[Package] | Unsolvable

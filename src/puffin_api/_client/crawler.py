@@ -105,6 +105,7 @@ class CallSource:
         for name in names:
             if name in self._hinted or self._over:
                 continue
+            self._pump.check()
             self._hinted.add(name)
             try:
                 found = self._without_network(name)

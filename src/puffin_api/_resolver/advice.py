@@ -74,8 +74,8 @@ class Advisor:
             Cancelled: The caller changed its mind.
         """
         last = self._smallest(last)
-        facts = facts_of(last)
-        error = failure(last, tuple(dict.fromkeys(self._hints(facts))))
+        facts = facts_of(last, check=self._pump.check)
+        error = failure(last, tuple(dict.fromkeys(self._hints(facts))), check=self._pump.check)
         missing = _offline(facts)
         if not missing:
             return error
@@ -92,9 +92,8 @@ class Advisor:
 
     def _smallest(self, last: Incompatibility) -> Incompatibility:
         """Return the proof for as few of the caller's requirements as cannot be met together."""
-        rows = _required(last)
+        rows = kept = self._required(last)
         for row in rows[:_MOST_TRIALS] if len(rows) > 1 else ():
-            kept = _required(last)
             if row not in kept:
                 continue
             smaller = self._try(
@@ -102,11 +101,16 @@ class Advisor:
             )
             if isinstance(smaller, Unsolvable):
                 last = smaller.incompatibility
-        if len(_required(last)) < len(rows):
+                kept = self._required(last)
+        if len(kept) < len(rows):
             # Alone, what conflicts is told without detours.
-            again = self._try(self._problem.changed(roots=_required(last)), share=_CONFLICT)
+            again = self._try(self._problem.changed(roots=kept), share=_CONFLICT)
             last = again.incompatibility if isinstance(again, Unsolvable) else last
         return last
+
+    def _required(self, last: Incompatibility) -> list[RequirementRow]:
+        facts = facts_of(last, check=self._pump.check)
+        return list(dict.fromkeys(row for fact in facts for row in _rows(fact)))
 
     # --- what would help ----------------------------------------------------------------------
 
@@ -158,8 +162,9 @@ class Advisor:
             yield "there is a solution with files of other digests; if you trust them, give theirs"
 
     def _if_other_python(self, problem: Problem, reasons: list[Rejection]) -> Iterator[str]:
-        wanted = [reason.value for reason in reasons if reason.code == "requires-python"]
+        wanted = {reason.value: None for reason in reasons if reason.code == "requires-python"}
         for target in _other_pythons(problem.policy.target):
+            self._pump.check()
             if any(admits_python(text, target) for text in wanted) and self._works(
                 problem.for_target(target)
             ):
@@ -206,10 +211,6 @@ def _share(spent: Effort, share: float) -> Effort:
     """Return a share of what was spent, but not too little to find anything out."""
     visited, looks = _BEYOND * spent.visited, int(spent.looks * share)
     return Effort(_MOST_CONFLICTS, max(_LEAST.visited, visited), max(_LEAST.looks, looks))
-
-
-def _required(last: Incompatibility) -> list[RequirementRow]:
-    return list(dict.fromkeys(row for fact in facts_of(last) for row in _rows(fact)))
 
 
 def _rows(fact: Incompatibility) -> tuple[RequirementRow, ...]:

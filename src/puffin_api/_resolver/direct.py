@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 
 def direct_releases(
-    problem: Problem, source: ReleaseSource, file_of: FileOf, reached: Iterable[tuple[str, str]] = ()
+    problem: Problem,
+    source: ReleaseSource,
+    file_of: FileOf,
+    reached: Iterable[tuple[str, str]] = (),
+    *,
+    check: Callable[[], None],
 ) -> Mapping[str, Releases]:
     """Return the releases of all projects that come from a URL, by name.
 
@@ -38,6 +43,7 @@ def direct_releases(
         source: Gives the metadata of the files.
         file_of: Gives the file that a requirement with a URL names.
         reached: Projects that are needed although no root and no URL leads to them, each with an extra.
+        check: Raises when the caller has cancelled.
 
     Raises:
         PuffinError: A URL that the caller has given cannot be used.
@@ -51,7 +57,7 @@ def direct_releases(
     for name, extra in reached:
         search.want(name, (extra,))
     while problem.dependencies and search.grow():
-        pass
+        check()
     return {name: _releases(name, files) for name, files in search.files.items()}
 
 

@@ -17,7 +17,7 @@ from puffin_api.errors import ResolutionFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from puffin_api._model.derivation import FactKind
     from puffin_api._model.rejection import Rejection
@@ -25,21 +25,22 @@ if TYPE_CHECKING:
     from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.package import Package
 
+    Check = Callable[[], None]
+    """Raises when the caller has cancelled. Proofs may have a hundred thousand nodes."""
+
 _MOST_RUNS = 3
 """A set of versions that falls into more pieces is told by its ends."""
 
 
-def failure(last: Incompatibility, hints: tuple[str, ...] = ()) -> ResolutionFailed:
+def _never() -> None:
+    """Nobody can cancel."""
+
+
+def failure(last: Incompatibility, hints: tuple[str, ...] = (), *, check: Check = _never) -> ResolutionFailed:
     """Make the error that says why there is no solution."""
-    nodes, reasons = _nodes(last)
+    nodes, reasons = _nodes(last, check)
     derivation = Derivation(tuple(nodes), hints=hints)
-    excluded = {
-        name: [
-            {"version": version, "code": reason.code, "reason": reason.text, "files": _files(reason)}
-            for version, reason in found.items()
-        ]
-        for name, found in reasons.items()
-    }
+    excluded = {name: list(_excluded(found, check)) for name, found in reasons.items()}
     return ResolutionFailed(
         Derivation(tuple(nodes)).explain("short"),
         hint="; ".join(hints),
@@ -49,12 +50,13 @@ def failure(last: Incompatibility, hints: tuple[str, ...] = ()) -> ResolutionFai
     )
 
 
-def facts_of(last: Incompatibility) -> list[Incompatibility]:
+def facts_of(last: Incompatibility, *, check: Check = _never) -> list[Incompatibility]:
     """Return the incompatibilities that a proof rests on, in the order in which it needs them."""
     seen: set[Incompatibility] = set()
     facts: list[Incompatibility] = []
     stack = [last]
     while stack:
+        check()
         current = stack.pop()
         if current in seen:
             continue
@@ -69,21 +71,22 @@ def facts_of(last: Incompatibility) -> list[Incompatibility]:
 def facts_in_words(last: Incompatibility, *, besides: RequirementRow) -> list[str]:
     """Return the facts that a proof rests on, without one requirement that was only made up for it."""
     facts = facts_of(last)
-    same = _merged(facts)
+    same = _merged(facts, _never)
     told = [f for f in facts if not (isinstance(f.cause, Required) and f.cause.row is besides)]
     return list(dict.fromkeys(_fact(same.get(fact, fact)).text for fact in told))
 
 
 def _nodes(
-    last: Incompatibility,
+    last: Incompatibility, check: Check
 ) -> tuple[list[Fact | Conclusion], dict[str, dict[str, Rejection]]]:
     """Lay the graph of causes out, each after its own causes. No recursion: proofs are deep."""
     nodes: list[Fact | Conclusion] = []
     reasons: dict[str, dict[str, Rejection]] = {}
     places: dict[Incompatibility, int] = {}
-    same = _merged(facts_of(last))
+    same = _merged(facts_of(last, check=check), check)
     stack = [last]
     while stack:
+        check()
         current = stack[-1]
         cause = current.cause
         if current in places:
@@ -108,13 +111,14 @@ def _nodes(
     return nodes, reasons
 
 
-def _merged(facts: list[Incompatibility]) -> dict[Incompatibility, Dependency]:
+def _merged(facts: list[Incompatibility], check: Check) -> dict[Incompatibility, Dependency]:
     """Return for each dependency one that tells it for all versions for which the proof needs it.
 
     The solver learns of the same dependency in pieces, as it comes to look at versions.
     """
     groups: dict[tuple[object, ...], list[Dependency]] = {}
     for fact in facts:
+        check()
         if isinstance(fact, Dependency):
             rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
             texts = frozenset(row.text for row in rows)
@@ -122,6 +126,7 @@ def _merged(facts: list[Incompatibility]) -> dict[Incompatibility, Dependency]:
             groups.setdefault(key, []).append(fact)
     same: dict[Incompatibility, Dependency] = {}
     for group in groups.values():
+        check()
         first = group[0]
         whole = Dependency(first.terms, first.dependency, first.states, first.rows, first.extra)
         for fact in group[1:]:
@@ -240,6 +245,12 @@ def _reasons(cause: Unusable) -> dict[str, Rejection]:
     return {cause.package.snapshot.version(bit): reason for bit, reason in cause.reasons.items()}
 
 
+def _excluded(found: Mapping[str, Rejection], check: Check) -> Iterator[dict[str, object]]:
+    for version, reason in found.items():
+        check()
+        yield {"version": version, "code": reason.code, "reason": reason.text, "files": _files(reason)}
+
+
 def _files(reason: Rejection) -> dict[str, str]:
     return {name: about.text for name, about in reason.files.items()}
 
@@ -270,10 +281,10 @@ def _unusable_text(package: Package, reasons: Mapping[str, Rejection]) -> str:
     position = {v: bit for bit in bits(package.full & ~ABSENT) for v in [package.snapshot.version(bit)]}
     for version, reason in reasons.items():
         groups[reason.text] = groups.get(reason.text, 0) | 1 << position[version]
-    said = [_agree(str(statement(package, mask)), text) for text, mask in groups.items()]
-    if len(said) > _MOST_RUNS:
-        rest = len(said) - _MOST_RUNS
-        said = [*said[:_MOST_RUNS], f"much the same holds for {rest} more groups of versions"]
+    told = list(groups.items())[:_MOST_RUNS]
+    said = [_agree(str(statement(package, mask)), text) for text, mask in told]
+    if len(groups) > _MOST_RUNS:
+        said.append(f"much the same holds for {len(groups) - _MOST_RUNS} more groups of versions")
     return " and ".join(said) or f"there are no versions of {package.name}"
 
 

@@ -74,6 +74,7 @@ class Knowledge:
         package = self.packages.get(name)
         if package is not None:
             return package
+        self._pump.check()  # there may be thousands, all of them in memory
         reason: Rejection | None = None
         try:
             releases = self._problem.direct.get(name) or self._source.releases(name)
@@ -113,6 +114,7 @@ class Knowledge:
 
     def load(self, package: Package, wanted: Sequence[int], moved: dict[Package, None]) -> None:
         """Get the metadata of several versions, or the reasons why they cannot be used."""
+        self._pump.check()  # a run over many versions asks often before the solver's loop comes round
         memory = package.snapshot.metadata
         accepted = package.candidates.findings.accepted if self._reusable else {}
         files, missing = [], []
@@ -133,7 +135,6 @@ class Knowledge:
                 missing.append(bit)
         if not files:
             return
-        self._pump.check()  # a run over many versions asks often before the solver's loop comes round
         self._look_ahead(moved)
         for bit, file, result in zip(missing, files, self._source.metadata(files), strict=True):
             if isinstance(result, Exception):

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from puffin_api._resolver.package import Assignment, Package
 
 
+_STRETCH = 2_000
+"""After so many looks it is asked whether to stop: some milliseconds."""
+
+
 class Unsolvable(Exception):
     """There is no solution; the incompatibility without terms says why."""
 
@@ -27,17 +31,21 @@ class Propagator:
     Args:
         positive: Told of each package that has to be decided (again).
         conflicted: Told of each conflict: the package that it moves, and what was learnt.
+        check: Called now and then: raises when it is time to stop.
     """
 
-    __slots__ = ("_conflicted", "looks", "solution")
+    __slots__ = ("_check", "_conflicted", "_pause", "looks", "solution")
 
     def __init__(
         self,
         positive: Callable[[Package], None],
         conflicted: Callable[[Package, Incompatibility], None],
+        check: Callable[[], None],
     ) -> None:
         self.solution = PartialSolution(positive)
         self._conflicted = conflicted
+        self._check = check
+        self._pause = _STRETCH
         self.looks = 0
         """How many incompatibilities were looked at: where the time goes, counted so that it is the same
         on every machine."""
@@ -66,7 +74,7 @@ class Propagator:
         while changed:
             conflict = None
             candidates = changed.pop().incompatibilities
-            self.looks += len(candidates)
+            self._count(len(candidates))
             # The newest come first: they are the most likely to be unit.
             for candidate in reversed(candidates):
                 open_package: Package | None = None
@@ -89,6 +97,12 @@ class Propagator:
             if conflict is not None:
                 changed[:] = [self._resolve(conflict)]
 
+    def _count(self, looks: int) -> None:
+        self.looks += looks
+        if self.looks > self._pause:
+            self._pause = self.looks + _STRETCH
+            self._check()
+
     def _resolve(self, conflict: Incompatibility) -> Package:
         """Learn from a satisfied incompatibility, go back, and derive what was learnt."""
         learnt = conflict
@@ -100,6 +114,7 @@ class Propagator:
             if cause is None or level < last[4]:
                 break
             learnt = resolvent(learnt, cause, package)
+            self._count(len(learnt.terms))  # a long chain is undone here, link by link
         if learnt is not conflict:
             self.add(learnt)
         self.solution.backtrack(level)

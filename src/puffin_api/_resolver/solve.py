@@ -67,7 +67,7 @@ class Solver:
         self._patience = patience
         self._pump = pump or Pump()
         self._priorities = Priorities()
-        self._propagator = Propagator(self._priorities.enqueue, self._on_conflict)
+        self._propagator = Propagator(self._priorities.enqueue, self._on_conflict, self._check)
         self._solution = self._propagator.solution
         self._knowledge = Knowledge(problem, source, self._pump)
         self.conflicts = 0
@@ -85,8 +85,7 @@ class Solver:
         """
         changed = self._require(self._problem.roots)
         while True:
-            self._pump.check()
-            self._check_patience()
+            self._check()
             self._propagator.propagate(changed)
             if self._priorities.must_move and (changed := self._reprioritise()):
                 continue
@@ -111,7 +110,9 @@ class Solver:
         """What it has taken so far."""
         return Effort(self.conflicts, self.visited, self._propagator.looks)
 
-    def _check_patience(self) -> None:
+    def _check(self) -> None:
+        """Raise when the caller has cancelled, or when patience is at an end."""
+        self._pump.check()
         if self._patience is not None and self.effort.exceeds(self._patience):
             raise GaveUp
 
@@ -164,6 +165,7 @@ class Solver:
         while bit := package.candidates.best(mask):
             if bit in package.metadata or self._is_usable(package, bit):
                 return bit
+            self._pump.check()
             package.unusable |= 1 << bit
             mask &= ~(1 << bit)
         for hidden in bits(package.candidates.hidden(mask)):
@@ -262,7 +264,7 @@ class Solver:
 
     def _on_conflict(self, package: Package, learnt: Incompatibility) -> None:
         self.conflicts += 1
-        self._check_patience()
+        self._check()
         if not self._pump.silent:
             self._pump.send(Backtracked(conflicts=self.conflicts))
         self._priorities.count(package, learnt, 1)
