@@ -82,8 +82,10 @@ class Run:
 
     @property
     def _can_give_way(self) -> bool:
-        """True where it was a choice, early on, that so many now contradict, and another would have been
-        open: then that one should wait for these, whatever becomes of all the others."""
+        """True where it was a choice, early on, that so many now contradict, and another would be open.
+
+        Then that choice should wait for these.
+        """
         dependency = self._dependency
         if self._is_over or not dependency.decision or self._alike.bit_count() < _CONVINCING:
             return False
