@@ -103,7 +103,7 @@ def test_the_next_client_knows_the_metadata_from_the_page_alone(serve, make_regi
     server = serve({"a": ["1.0"]})
     first = make_registry(server)
     releases = first.load("a", stamp=())
-    expected = first.load_metadata(releases.files(0)[0])
+    expected = first.metadata.load(releases.files(0)[0])
     first.flush()
     for table in tmp_path.rglob("*.meta"):
         table.unlink()
@@ -111,5 +111,5 @@ def test_the_next_client_knows_the_metadata_from_the_page_alone(serve, make_regi
     second = make_registry(server)
     again = second.from_disk("a", stamp=())
     assert again is not None
-    known = second.known_metadata(again.files(0)[0])
+    known = second.metadata.known(again.files(0)[0])
     assert (known.version, known.requires) == (expected.version, expected.requires)

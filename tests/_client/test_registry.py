@@ -199,7 +199,7 @@ def test_credentials_are_used_and_stored_nowhere(serve, make_registry, tmp_path)
     address = server.url.replace("://", "://user:s3cret@")
     registry = make_registry(Index(address))
     releases = look_up(registry, "a")
-    registry.load_metadata(releases.files(0)[0])
+    registry.metadata.load(releases.files(0)[0])
     registry.flush()
 
     assert "s3cret" not in releases.index + releases.files(0)[0].url + repr(registry.project("a", releases))
@@ -373,7 +373,7 @@ def test_find_links_stand_beside_the_index_and_first(serve, make_registry, tmp_p
     assert releases.versions == ["1.0", "2.0", "3.0"]
     assert [row.url.partition(":")[0] for row in releases.files(1)] == ["file", "http"]
     assert look_up(registry, "a") is releases
-    assert registry.load_metadata(releases.files(2)[0]).version == "3.0"
+    assert registry.metadata.load(releases.files(2)[0]).version == "3.0"
 
 
 def test_find_links_alone_are_enough(make_registry, tmp_path):
@@ -413,14 +413,14 @@ def test_a_local_index_is_a_folder_of_folders(make_registry, tmp_path):
 def test_offline_uses_whatever_age_and_asks_nobody(serve, make_registry, clock):
     server = serve({"a": ["1.0"]}, cache_control="max-age=1")
     online = make_registry(server)
-    online.load_metadata(look_up(online, "a").files(0)[0])
+    online.metadata.load(look_up(online, "a").files(0)[0])
     online.flush()
     clock.now += 1e7
     asked = server.count()
     offline = make_registry(server, offline=True)
 
     releases = look_up(offline, "a")
-    assert offline.known_metadata(releases.files(0)[0]).version == "1.0"
+    assert offline.metadata.known(releases.files(0)[0]).version == "1.0"
     assert server.count() == asked
     with pytest.raises(OfflineMiss) as caught:
         look_up(offline, "b")
@@ -486,13 +486,13 @@ def test_metadata_is_kept_in_memory_and_on_disk(serve, make_registry):
     server.add("a-1.0-py3-none-any.whl", wheel)
     registry = make_registry(server)
     (file,) = look_up(registry, "a").files(0)
-    assert registry.known_metadata(file) is None
-    loaded = registry.load_metadata(file)
-    assert registry.known_metadata(file) is loaded
+    assert registry.metadata.known(file) is None
+    loaded = registry.metadata.load(file)
+    assert registry.metadata.known(file) is loaded
     registry.flush()
     again = make_registry(server)
 
-    found = again.known_metadata(look_up(again, "a").files(0)[0])
+    found = again.metadata.known(look_up(again, "a").files(0)[0])
     assert [row.text for row in found.requires] == [row.text for row in loaded.requires]
     assert server.count(".metadata") == 1
 
@@ -505,9 +505,9 @@ def test_metadata_of_another_project_or_version_is_that_files_failure(serve, mak
     registry = make_registry(server)
     (file,) = look_up(registry, "a").files(0)
 
-    result = registry.load_metadata(file)
+    result = registry.metadata.load(file)
     assert isinstance(result, MetadataInvalid)
-    assert registry.known_metadata(file) is result
+    assert registry.metadata.known(file) is result
 
 
 def test_equal_versions_may_be_written_differently(serve, make_registry):
@@ -515,7 +515,7 @@ def test_equal_versions_may_be_written_differently(serve, make_registry):
     server.add("a-1.0-py3-none-any.whl", make_wheel("a", "1.0.0", dist_info="a-1.0.dist-info"))
     registry = make_registry(server)
 
-    assert registry.load_metadata(look_up(registry, "a").files(0)[0]).version == "1.0.0"
+    assert registry.metadata.load(look_up(registry, "a").files(0)[0]).version == "1.0.0"
 
 
 def test_a_wrong_digest_of_metadata_is_that_files_failure(serve, make_registry):
@@ -523,7 +523,7 @@ def test_a_wrong_digest_of_metadata_is_that_files_failure(serve, make_registry):
     server.add("a-1.0-py3-none-any.whl", make_wheel("a", "1.0"), core_metadata={"sha256": "0" * 64})
     registry = make_registry(server)
 
-    assert isinstance(registry.load_metadata(look_up(registry, "a").files(0)[0]), HashMismatch)
+    assert isinstance(registry.metadata.load(look_up(registry, "a").files(0)[0]), HashMismatch)
 
 
 # -- the rest
@@ -574,7 +574,7 @@ def test_a_custom_source_stands_among_the_indexes(serve, make_registry, tmp_path
     assert versions(registry, "a") == ["1.0"]
     assert versions(registry, "b") == ["2.0"]
     (file,) = look_up(registry, "a").files(0)
-    assert registry.load_metadata(file).requires[0].name == "b"
+    assert registry.metadata.load(file).requires[0].name == "b"
     registry.fetcher.fetch_file(file, tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == b"from the source"
     assert source.asked == ["a", "b"]

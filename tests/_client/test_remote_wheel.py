@@ -165,7 +165,7 @@ def test_answers_are_remembered_on_disk_for_a_day(make_registry, serve, clock):
     def ask(name):
         registry = make_registry(server)
         releases = registry.load(name, stamp=())
-        registry.load_metadata(releases.files(0)[0])
+        registry.metadata.load(releases.files(0)[0])
 
     server.serves_metadata = False
     ask("a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -244,3 +245,21 @@ def test_a_path_is_unfit_also_behind_a_name_that_is_like_it():
 
     assert FileNames("foo").versions(names, skipped) == (["1.0", "1.0"], [0, 2])
     assert list(skipped) == ["foo-1.0-py3-none-a/b.whl"]
+
+
+def test_other_threads_have_a_turn_while_a_page_is_parsed():
+    """The parser is one call for the whole page, and keeps the interpreter to itself unless it calls back."""
+    body = json.dumps(json.loads(page(*[file()] * 500)), indent=1).encode()
+    turns = []
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_back.f_code.co_name == "raw_decode":
+            turns.append(frame)
+
+    sys.setprofile(note)
+    try:
+        parse(body, URL, "foo")
+    finally:
+        sys.setprofile(None)
+
+    assert len(turns) >= 500

@@ -459,3 +459,12 @@ def test_a_resolution_with_a_url_can_be_written_and_read(source: FakeReleaseSour
     assert again.packages["a"].source == "url"
     assert resolution.to_requirements_txt() == f"a @ {wheel('a', '1.0')}\nb==2.0\n"
     assert str(resolution.why("b")[0]) == f"a @ {url} -> b"
+
+
+def test_a_requirement_that_does_not_parse_shows_no_login(source: FakeReleaseSource) -> None:
+    with pytest.raises(errors.RequirementInvalid) as caught:
+        resolve(source, "a @ https://user:secret@files.invalid/a b; nonsense ==")
+
+    error = caught.value
+    assert "secret" not in f"{error} {error.text} {error.to_dict()} {error.__cause__}"
+    assert "files.invalid" in str(error)

@@ -308,3 +308,13 @@ def test_why_version_names_the_reason_against_each_better_candidate(source: Fake
     }
     assert choice.rejected["2.0"].value == "c>=2"
     assert json.dumps(choice.to_dict())
+
+
+def test_without_the_lock_another_python_without_it_is_proposed(source: FakeReleaseSource) -> None:
+    target = Target.for_platform("3.13t", "manylinux_2_28_x86_64")
+    source.serve("a", "1", requires_python=">=3.14", tags=["cp314-cp314t-manylinux_2_17_x86_64"])
+
+    with pytest.raises(errors.ResolutionFailed) as caught:
+        Resolver(source).resolve(["a"], target=target)
+
+    assert "there is a solution for Python 3.14" in caught.value.explain()

@@ -12,12 +12,14 @@ import pytest
 from puffin_api import Cache, Environment, Installer, Resolver, Target
 from puffin_api._testing.wheels import write_wheel
 from puffin_api.errors import (
+    AuthenticationRequired,
     BuildForbidden,
     HashMismatch,
     NetworkError,
     OfflineMiss,
     RequirementInvalid,
     ResolutionFailed,
+    ServerError,
 )
 from tests.integration.job_kit import as_plain_user, can_be_plain_user, find_error, versions, wheel
 
@@ -236,6 +238,77 @@ def test_a_host_that_does_not_answer(serve, make_client):
     error = find_error(lambda: resolver.resolve([f"app @ {index.file_url(APP)}"], target=TARGET))
 
     assert isinstance(error, NetworkError)
+
+
+def test_what_was_missing_is_asked_for_again_by_the_next_call(serve, make_client):
+    index = serve(wheel("log", "1.0"))
+    resolver = Resolver(make_client(index))
+    wanted = [f"app @ {index.file_url(APP)}"]
+    find_error(lambda: resolver.resolve(wanted, target=TARGET))
+    index.add(APP, app()[APP])
+
+    assert resolver.resolve(wanted, target=TARGET).packages["app"].version == "1.0"
+
+
+def test_the_last_login_for_a_url_counts(serve, make_client):
+    index = serve(wheel("log", "1.0"))
+    elsewhere = serve(app(), login=("user", "right"))
+    resolver = Resolver(make_client(index))
+    url = elsewhere.file_url(APP).replace("http://", "http://user:{}@")
+
+    error = find_error(lambda: resolver.resolve([f"app @ {url.format('wrong')}"], target=TARGET))
+
+    assert isinstance(error, AuthenticationRequired)
+    assert resolver.resolve([f"app @ {url.format('right')}"], target=TARGET).packages["app"]
+
+
+def test_a_login_in_metadata_is_nobodys(serve, make_client):
+    elsewhere = serve(wheel("app", "1.0"), login=("user", "right"))
+    inner = elsewhere.file_url(APP).replace("http://", "http://user:right@")
+    index = serve(wheel("tool", "1.0", requires=[f"app @ {inner}"]))
+    resolver = Resolver(make_client(index))
+    tool = index.file_url("tool-1.0-py3-none-any.whl")
+
+    error = find_error(lambda: resolver.resolve([f"tool @ {tool}"], target=TARGET))
+
+    assert isinstance(error, AuthenticationRequired)
+
+
+def test_a_server_that_sends_a_part_that_nobody_asked_for(serve, make_client, place):
+    index = serve(wheel("log", "1.0"))
+    data = app()[APP]
+    index.page(f"/files/{APP}", data, status=206, Content_Range=f"bytes 0-{len(data) - 1}/{len(data)}")
+    installer = Installer(place, make_client(index))
+
+    error = find_error(lambda: installer.install([f"app @ {index.file_url(APP)}"]))
+
+    assert isinstance(error, ServerError)
+    assert versions(place) == {}
+
+
+def test_other_places_for_one_file_name_are_another_resolution(serve, make_client):
+    one, other = serve(app() | wheel("log", "1.0")), serve(app())
+    resolver = Resolver(make_client(one))
+
+    first = resolver.resolve([f"app @ {one.file_url(APP)}"], target=TARGET)
+    second = resolver.resolve(["app"], constraints=[f"app @ {other.file_url(APP)}"], target=TARGET)
+    third = resolver.resolve(["app"], constraints=[f"app @ {one.file_url(APP)}"], target=TARGET)
+
+    assert second != third
+    assert dict(third.diff(second).changed) == {
+        "app": (f"1.0 @ {one.file_url(APP)}", f"1.0 @ {other.file_url(APP)}")
+    }
+    assert not first.diff(third)
+
+
+def test_an_environment_has_what_a_url_asks_for_however_it_is_spelt(serve, make_client, place):
+    index = serve(wheel("log", "1.0") | wheel("app", "1.0+local"))
+    name = "app-1.0+local-py3-none-any.whl"
+    Installer(place, make_client(index)).install([f"app @ {index.origin}/files/{name}"])
+
+    assert place.satisfies([f"app @ {index.origin}/files/{name}"])
+    assert place.satisfies([f"app @ {index.origin}/files/{name.replace('+', '%2B')}"])
+    assert not place.satisfies([f"app @ {index.origin}/other/{name}"])
 
 
 # -- local wheels

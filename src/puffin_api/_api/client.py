@@ -172,7 +172,7 @@ class Client:
         """
         with operation("fetch", reporter, cancel) as pump:
             row = file.row()
-            work = functools.partial(self._parts.registry.core_metadata, row, pump=pump)
+            work = functools.partial(self._parts.registry.metadata.core, row, pump=pump)
             return pump.wait(self._parts.pool.submit(work))
 
     def fetch(

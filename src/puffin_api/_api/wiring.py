@@ -133,7 +133,7 @@ class ClientParts:
                 return found
             if not file.index:
                 # At a URL there may be another file tomorrow: what the server said tells them apart.
-                return f"{found}/{self.registry.validator(file.url) or self._token}"
+                return f"{found}/{self.registry.metadata.validator(file.url) or self._token}"
             # Every client calls its sources alike: what no digest tells from others is for us alone.
             return f"{found}/{self._token}" if file.index.startswith(SOURCE_PREFIX) else found
 
@@ -180,6 +180,6 @@ class ClientParts:
 
     def _fetch(self, file: DistFile, target: Path, /, *, pump: Pump) -> Mapping[str, str]:
         digests = self.registry.fetcher.fetch_file(file, target, pump=pump)
-        self.registry.note_verified(file.row(), target)
+        self.registry.metadata.note_verified(file.row(), target)
         pump.note_received(target.stat().st_size)
         return digests

@@ -52,8 +52,9 @@ class Credentials:
 
     def add(self, url: str, login: Login) -> None:
         """Use this login for everything below a URL, and for its origin unless another fits better."""
-        known = self._given.setdefault(origin(url), [])
-        known.append((url, login))
+        known = self._given.get(origin(url), [])
+        # A new list, as others may be reading the old one; the last login for a URL is the one that counts.
+        self._given[origin(url)] = [*(pair for pair in known if pair[0] != url), (url, login)]
 
     def given(self, url: str) -> Login | None:
         """Return the login that was given for a URL: that of the longest prefix, else of its origin."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Self, TypeVar
 
-    from puffin_api._client.registry import Registry, Result
+    from puffin_api._client.file_metadata import Result
+    from puffin_api._client.registry import Registry
     from puffin_api._concurrency import OnceMap, Pump, Task, WorkerPool
     from puffin_api._model.file import FileRow
     from puffin_api._model.metadata import DistMetadata
@@ -73,6 +74,7 @@ class CallSource:
     def stop(self) -> None:
         """End the reading ahead, and have stored what was learned: later, in the pool."""
         self._over = True
+        self._registry.metadata.forget_failures()
         if not self._registry.has_unsaved:
             return
         try:
@@ -91,7 +93,7 @@ class CallSource:
 
     def metadata(self, files: Sequence[FileRow]) -> Sequence[DistMetadata | PuffinError]:
         """Return the metadata of files, in order; fetches what is missing in parallel."""
-        known = self._registry.known_metadata
+        known = self._registry.metadata.known
         results: list[DistMetadata | PuffinError | None] = [
             known(file) if file.is_wheel else self._built.get(file.url) for file in files
         ]
@@ -122,7 +124,7 @@ class CallSource:
             if file.url in self._touched or self._over or not file.is_wheel:
                 continue
             self._touched.add(file.url)
-            if self._registry.known_metadata(file) is None:
+            if self._registry.metadata.known(file) is None:
                 self._submit(lambda file=file: self._crawl_file(file, self._scout))  # type: ignore[misc]  # likewise
 
     # -- on the thread of the call ----------------------------------------------------------------
@@ -158,7 +160,7 @@ class CallSource:
             results[number] = self._wait_metadata(file) if file.is_wheel else self._build_metadata(file)
 
     def _begin_metadata(self, file: FileRow) -> Task[Result]:
-        loading = self._registry.loading_metadata
+        loading = self._registry.metadata.loading
         task, is_mine = loading.claim(file.url)
         if is_mine:
             self._finish_in_pool(loading, file.url, task, lambda: self._load_metadata(file))
@@ -166,7 +168,7 @@ class CallSource:
 
     def _wait_metadata(self, file: FileRow) -> Result:
         while True:
-            known = self._registry.known_metadata(file)
+            known = self._registry.metadata.known(file)
             if known is not None:
                 return known
             task = self._begin_metadata(file)
@@ -227,8 +229,8 @@ class CallSource:
 
     def _load_metadata(self, file: FileRow) -> Result:
         self._pump.check()
-        known = self._registry.known_metadata(file)
-        return known or self._registry.load_metadata(file, pump=self._pump)
+        known = self._registry.metadata.known(file)
+        return known or self._registry.metadata.load(file, pump=self._pump)
 
     def _submit(self, work: Callable[[], None]) -> None:
         if self._over:
@@ -265,8 +267,8 @@ class CallSource:
         """Read the metadata of a file, and go on with its dependencies."""
         if self._over:
             return
-        if self._registry.known_metadata(file) is None:
-            loading = self._registry.loading_metadata
+        if self._registry.metadata.known(file) is None:
+            loading = self._registry.metadata.loading
             task, is_mine = loading.claim(file.url)
             if not is_mine:
                 task.on_done(lambda: self._submit(lambda: self._follow(file, scout)))
@@ -276,7 +278,7 @@ class CallSource:
         self._follow(file, scout)
 
     def _follow(self, file: FileRow, scout: Scout | None) -> None:
-        known = self._registry.known_metadata(file)
+        known = self._registry.metadata.known(file)
         if scout is not None and known is not None and not isinstance(known, PackageError):
             self.hint(scout.follow(file, known), scout)
 

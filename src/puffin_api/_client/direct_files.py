@@ -54,16 +54,10 @@ class DirectFiles:
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
-        if "@" not in row.url:
-            return row
-        if _scheme(row.url) not in _SCHEMES:  # nobody fetches it, and it may still be shown
-            return requirement_row(_shown(row))
-        url, login = split_credentials(row.url)
-        if login is None:
-            return row
-        if self._add_login is not None:
-            self._add_login(split_fragment(url)[0], login)
-        return requirement_row(row.text.replace(row.url, url))
+        plain, login = _without_login(row)
+        if login is not None and self._add_login is not None:
+            self._add_login(split_fragment(plain.url)[0], login)
+        return plain
 
     def file(self, row: RequirementRow) -> FileRow:
         """Return the file that a requirement names.
@@ -73,7 +67,8 @@ class DirectFiles:
             BuildForbidden: It would have to be built.
             HashMismatch: A local file has another digest than the requirement says.
         """
-        row = self.without_login(row)
+        # A login that is still there was read in metadata: it is nobody's who could vouch for it.
+        row, _ = _without_login(row)
         url, fragment = split_fragment(row.url)
         name = filename(url)
         if not name.endswith(".whl") or "+" in _scheme(url):
@@ -106,6 +101,15 @@ class DirectFiles:
             size=size,
             allowed=allowed,
         )
+
+
+def _without_login(row: RequirementRow) -> tuple[RequirementRow, tuple[str, str] | None]:
+    if "@" not in row.url:
+        return row, None
+    if _scheme(row.url) not in _SCHEMES:  # nobody fetches it, and it may still be shown
+        return requirement_row(_shown(row)), None
+    url, login = split_credentials(row.url)
+    return (row if login is None else requirement_row(row.text.replace(row.url, url))), login
 
 
 def requirement_of_path(path: Path) -> RequirementRow:

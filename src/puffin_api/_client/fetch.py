@@ -150,7 +150,7 @@ class _Transfer:
                 url=url,
                 status=response.status,
             )
-        is_rest = response.status == 206 and self._fits(response.headers)
+        is_rest = response.status == 206 and self.received > 0 and self._fits(response.headers)
         if not is_rest:
             if response.status == 206:
                 raise ServerError(f"{url} sent another part than was asked for", url=url, status=206)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-from puffin_api._cache.layout import index_kind, url_kind
 from puffin_api._cache.project_table import ProjectTables
 from puffin_api._client.fetch import Fetcher
+from puffin_api._client.file_metadata import FileMetadata
 from puffin_api._client.flat_index import FlatIndex
 from puffin_api._client.hosts import Hosts
 from puffin_api._client.joined_releases import JoinedReleases
-from puffin_api._client.remote_wheel import RemoteWheels, read_local_metadata
+from puffin_api._client.remote_wheel import RemoteWheels
 from puffin_api._client.retry import Retries
 from puffin_api._client.simple_index import Page, SimpleIndex
 from puffin_api._client.source_index import Given, SourceIndex
 from puffin_api._concurrency import SILENT, Lock, OnceMap
 from puffin_api._model.file import DistFile
-from puffin_api._model.metadata import dist_metadata, parse_metadata
-from puffin_api._model.names import normalize
 from puffin_api._model.options import Index, IndexStrategy, Refresh
 from puffin_api._model.project import Project
-from puffin_api._urls import url_to_path
 from puffin_api.errors import (
     Cancelled,
-    MetadataInvalid,
     OfflineMiss,
-    PackageError,
     PackageNotFound,
     PuffinError,
 )
@@ -37,15 +31,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from puffin_api._cache.layout import CacheLayout
-    from puffin_api._cache.metadata_table import MetadataTable
     from puffin_api._cache.store import EntryStore
     from puffin_api._concurrency import Pump
-    from puffin_api._model.file import FileRow
-    from puffin_api._model.metadata import CoreMetadata, DistMetadata
     from puffin_api._model.releases import Releases
     from puffin_api.protocols import PackageSource, Transport
 
-    Result = DistMetadata | PackageError
 
 _FOREVER = float("inf")
 _SOURCE_SECONDS = 600.0
@@ -144,10 +134,9 @@ class Registry:
             clock=clock,
             offline=offline,
         )
-        self._sources = {i.url: i.source for i in self._indexes if isinstance(i, SourceIndex)}
-        self._kinds = {i.url: i.kind for i in self._indexes if isinstance(i, SimpleIndex)}
-        self.fetcher = Fetcher(transport, retries=retries, offline=offline, source_of=self._sources.get)
-        self._wheels = RemoteWheels(
+        sources = {i.url: i.source for i in self._indexes if isinstance(i, SourceIndex)}
+        self.fetcher = Fetcher(transport, retries=retries, offline=offline, source_of=sources.get)
+        wheels = RemoteWheels(
             transport,
             hosts=Hosts(store, layout, clock=clock),
             fetch=self.fetcher.fetch_file,
@@ -155,16 +144,14 @@ class Registry:
             retries=retries,
             offline=offline,
         )
+        kinds = {i.url: i.kind for i in self._indexes if isinstance(i, SimpleIndex)}
+        self.metadata = FileMetadata(wheels, tables=self._tables, sources=sources, kinds=kinds)
+        """The metadata of files."""
         self._entries: dict[str, Entry] = {}
         self._refreshed: set[tuple[str, str]] = set()
-        self._metadata: dict[str, Result] = {}
-        self._metadata_tables: dict[tuple[str, str], MetadataTable] = {}
-        self._unsaved: set[tuple[str, str]] = set()
         self._flushing = Lock()
         self.loading_pages: OnceMap[str, Releases] = OnceMap()
         """Projects that are being asked for at the moment."""
-        self.loading_metadata: OnceMap[str, Result] = OnceMap()
-        """URLs of files whose metadata is being read at the moment."""
 
     # -- projects -----------------------------------------------------------------------------
 
@@ -349,82 +336,12 @@ class Registry:
             indexes=asked,
         )
 
-    # -- metadata -----------------------------------------------------------------------------
-
-    def known_metadata(self, file: FileRow) -> Result | None:
-        """Return the metadata of a file that is in memory or on disk; never waits."""
-        key = _identity(file)
-        found = self._metadata.get(key)
-        if found is None:
-            table = self._table(file)
-            stored = table.get(file) if table is not None else None
-            if stored is not None:
-                found = self._metadata[key] = stored
-        return found
-
-    def load_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> Result:
-        """Read the metadata of a wheel; blocks. What is wrong with the file is the result.
-
-        Raises:
-            NetworkError: It cannot be read.
-        """
-        result: Result
-        key = _identity(file)
-        try:
-            result = dist_metadata(self.core_metadata(file, pump=pump))
-        except PackageError as error:
-            result = error
-        else:
-            if file.index:
-                self._store(file, result)
-        self._metadata[key] = result
-        return result
-
-    def note_verified(self, file: FileRow, path: Path) -> None:
-        """Store the metadata of a file from a URL, which is on disk now and has the right digests.
-
-        Not before: what a server sends in pieces may be of the file that it had until yesterday.
-        """
-        if file.index or not file.hashes or file.url.startswith("file:"):
-            return
-        try:
-            core = parse_metadata(read_local_metadata(path, file), source=file.filename)
-            _check_consistency(file, core)
-            found = dist_metadata(core)
-        except PackageError:
-            return  # told by whoever unpacks it
-        self._store(file, found)
-        self._metadata[_identity(file)] = found
-
-    def _store(self, file: FileRow, found: DistMetadata) -> None:
-        table = self._table(file)
-        if table is not None:
-            table.add(file, found)
-            self._unsaved.add((self._kind(file) or "", file.project))
-
-    def core_metadata(self, file: FileRow, *, pump: Pump = SILENT) -> CoreMetadata:
-        """Read the metadata of a wheel in full; blocks.
-
-        Raises:
-            PackageError: Something is wrong with the file.
-            NetworkError: It cannot be read.
-        """
-        source = self._sources.get(file.index)
-        if source is not None:
-            core = source.metadata(DistFile.of(file))
-        else:
-            core = parse_metadata(self._wheels.metadata(file, pump=pump), source=file.filename)
-        _check_consistency(file, core)
-        return core
-
-    def validator(self, url: str) -> str:
-        """Return what tells the file that is at a URL now from others; empty where that is not known."""
-        return self._wheels.validators.get(url, "")
+    # -- what is to be stored -----------------------------------------------------------------
 
     @property
     def has_unsaved(self) -> bool:
         """True where ``flush`` has something to do."""
-        return bool(self._unsaved) or any(
+        return self.metadata.has_unsaved or any(
             isinstance(index, SimpleIndex) and index.has_unsaved for index in self._indexes
         )
 
@@ -434,60 +351,4 @@ class Registry:
             for index in self._indexes:
                 if isinstance(index, SimpleIndex):
                     index.flush()
-            while self._unsaved:
-                self._metadata_tables[self._unsaved.pop()].flush()
-
-    def _kind(self, file: FileRow) -> str | None:
-        """Return where metadata of a file is stored, None where it is not."""
-        if file.index in self._sources:
-            return None
-        if not file.index:  # whatever is at its URL: what was read of these bytes holds
-            return url_kind(file.url) if file.hashes else None
-        return self._kinds.get(file.index) or index_kind(file.index)  # of a page of find-links
-
-    def _table(self, file: FileRow) -> MetadataTable | None:
-        kind = self._kind(file)
-        if kind is None or self._tables is None or file.url.startswith("file:"):
-            return None  # a local file is as near as a table, and may be another by now
-        key = kind, file.project
-        table = self._metadata_tables.get(key)
-        if table is None:
-            table = self._metadata_tables.setdefault(key, self._tables.metadata(kind, file.project))
-        return table
-
-
-def _identity(file: FileRow) -> str:
-    """Return what stands for the bytes of a file: a local one may be replaced, as when it is built anew."""
-    if not file.url.startswith("file:"):
-        # At a URL that somebody names there may be other files in turn: the digests tell which is meant.
-        return file.url if file.index else " ".join(("@", file.url, *sorted(file.hashes)))
-    try:
-        status = os.stat(url_to_path(file.url))
-    except OSError:
-        return file.url
-    return f"{file.url} {status.st_mtime_ns}-{status.st_size}"
-
-
-def _check_consistency(file: FileRow, core: CoreMetadata) -> None:
-    """Refuse metadata of another project or version than the file's name says."""
-    if normalize(core.name) != file.project:
-        reason = f"its metadata is that of {core.name}"
-    elif core.version != file.version and not _is_same_version(core.version, file.version):
-        reason = f"its metadata says version {core.version}"
-    else:
-        return
-    raise MetadataInvalid(
-        f"{file.filename} cannot be used: {reason}",
-        name=file.project,
-        source=file.filename,
-        reason=reason,
-    )
-
-
-def _is_same_version(left: str, right: str) -> bool:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(left) == Version(right)
-    except InvalidVersion:
-        return False
+            self.metadata.flush()

@@ -204,12 +204,17 @@ def _parsed(body: bytes, url: str, project: str) -> tuple[list[RawFile], dict[st
 
 def _load(body: bytes, url: str, project: str) -> dict[str, object]:
     try:
-        page = json.loads(body)
+        page = json.loads(body, object_hook=_breathe)
     except (ValueError, RecursionError) as error:
         raise _invalid(url, project, f"not JSON: {error}") from error
     if not isinstance(page, dict):
         raise _invalid(url, project, "not a JSON object")
     return page
+
+
+def _breathe(value: dict[str, object]) -> dict[str, object]:
+    """Let other threads have a turn after each object: else a large page holds all of them up to its end."""
+    return value
 
 
 def _check_version(page: Mapping[str, object], url: str, project: str) -> None:

@@ -122,11 +122,11 @@ class InstalledGraph:
 
     def _is_met_by(self, row: RequirementRow, dist: InstalledDistribution) -> bool:
         if row.url:
-            from puffin_api._model.direct_url import without_credentials
+            from puffin_api._urls import resource
 
             origin = dist.direct_url
-            plain = without_credentials(row.url).partition("#")[0].removeprefix("git+")
-            return origin is not None and plain.startswith(origin.url.partition("#")[0])
+            wanted = resource(row.url).removeprefix("git+")
+            return origin is not None and wanted.startswith(resource(origin.url))
         return self.admits(row, dist.version)
 
     def _wanted_extras(self) -> dict[str, frozenset[str]]:

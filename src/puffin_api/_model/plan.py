@@ -130,7 +130,13 @@ class StaleReport:
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data, with a ``schema`` number."""
-        return {"schema": 1, **attrs.asdict(self)}
+        return {
+            "schema": 1,
+            "stale": list(self.stale),
+            "importers": list(self.importers),
+            "now_importable": list(self.now_importable),
+            "restart": self.restart,
+        }
 
 
 @attrs.frozen(kw_only=True)

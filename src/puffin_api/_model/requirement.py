@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _GATE = re.compile(
     r"""^(?:(?P<rest>.*)\s+and\s+)?\(?\s*extra\s*==\s*(?P<quote>['"])(?P<extra>[^'"]+)(?P=quote)\s*\)?$"""
 )
+_LOGIN = re.compile(r"://[^/\s]*@")
 _NAMES_EXTRA = re.compile(r"""\bextra\b""")
 _ANY_EXTRA = re.compile(r"""['"]([^'"]*)['"]""")
 
@@ -119,9 +120,13 @@ def parse_requirement(text: str) -> Requirement:
         hint = ""
         if re.match(r"[a-z+]+://|\.{0,2}/", text):
             hint = "Put the name of the package in front: 'name @ URL'."
+        shown = _LOGIN.sub("://****@", text)
         raise RequirementInvalid(
-            f"{text!r} is not a valid requirement: {reason}", hint=hint, text=text, column=column
-        ) from error
+            f"{shown!r} is not a valid requirement: {_LOGIN.sub('://****@', reason)}",
+            hint=hint,
+            text=shown,
+            column=column if shown == text else None,
+        ) from (error if shown == text else None)  # the cause quotes the text
 
 
 def lenient_row(text: str) -> RequirementRow:

@@ -102,7 +102,7 @@ class ResolutionDiff:
     added: Mapping[str, str] = attrs.field(hash=False)
     removed: Mapping[str, str] = attrs.field(hash=False)
     changed: Mapping[str, tuple[str, str]] = attrs.field(hash=False)
-    """Old and new version."""
+    """Old and new version; of what does not come from an index, ``version @ URL``."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
@@ -301,7 +301,10 @@ class Resolution:
         lines = [self.target.digest, *sorted(self.roots)]
         for name, package in self.packages.items():
             row = package.file_row
-            lines.append(" ".join((name, package.version, *package.extras, row.filename, *row.hashes)))
+            where = () if package.source == "index" else (row.url,)
+            lines.append(
+                " ".join((name, package.version, *package.extras, row.filename, *row.hashes, *where))
+            )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def why(self, name: str) -> tuple[DependencyPath, ...]:
@@ -326,8 +329,8 @@ class Resolution:
 
     def diff(self, other: Resolution) -> ResolutionDiff:
         """Return what changes from this resolution to another."""
-        old = {name: package.version for name, package in self.packages.items()}
-        new = {name: package.version for name, package in other.packages.items()}
+        old = {name: _identity(package) for name, package in self.packages.items()}
+        new = {name: _identity(package) for name, package in other.packages.items()}
         return ResolutionDiff(
             added={name: new[name] for name in new.keys() - old.keys()},
             removed={name: old[name] for name in old.keys() - new.keys()},
@@ -391,6 +394,11 @@ class Resolution:
 
     def __repr__(self) -> str:
         return f"<Resolution of {', '.join(self.roots)}: {len(self._by_name)} packages>"
+
+
+def _identity(package: ResolvedPackage) -> str:
+    """Return the version, with the URL of what does not come from an index."""
+    return package.version if package.source == "index" else f"{package.version} @ {package.file_row.url}"
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from puffin_api._concurrency import Pump
 from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.requirement import requirement_row
-from puffin_api._model.target import Target
-from puffin_api._resolver.candidates import admits_python, is_file
+from puffin_api._resolver.candidates import is_file
 from puffin_api._resolver.digests import Digests
 from puffin_api._resolver.effort import Effort
 from puffin_api._resolver.explain import facts_of, failure
 from puffin_api._resolver.incompatibility import Constrained, Dependency, Required, Unusable
+from puffin_api._resolver.other_pythons import other_pythons, would_suit
 from puffin_api._resolver.propagation import Unsolvable
 from puffin_api._resolver.solve import GaveUp, Solver
+from puffin_api._urls import redact_in
 from puffin_api.errors import NetworkError, OfflineMiss
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _MOST_CONFLICTS = 200
 """A trial with more conflicts than this is given up."""
 _MOST_TRIALS = 40
+_MOST_REASONS = 100
 _LEAST = Effort(_MOST_CONFLICTS, visited=1000, looks=20_000)
 """So much may go into a trial, however soon the failure was found: some 20 ms where nothing is fetched."""
 _HINT = 0.25
@@ -44,8 +46,6 @@ _BEYOND = 2
 """So many times as many candidates may be looked at: a solution lies further on than the failure."""
 _TOGETHER = 4
 """All trials together may take as much as so many of the dearest."""
-_PYTHONS = range(8, 16)
-"""Minor versions of Python 3 that are proposed."""
 
 
 class Advisor:
@@ -126,7 +126,7 @@ class Advisor:
             yield from self._if_any_kind(problem)
         if codes & {"hash-mismatch", "hash-missing"}:
             yield from self._if_any_digest(problem)
-        if "requires-python" in codes:
+        if codes & {"requires-python", "incompatible-tags"}:
             yield from self._if_other_python(problem, [r for _, found in reasons for r in found.values()])
         if "yanked" in codes:
             yield from self._if_yanked(problem, reasons)
@@ -162,12 +162,10 @@ class Advisor:
             yield "there is a solution with files of other digests; if you trust them, give theirs"
 
     def _if_other_python(self, problem: Problem, reasons: list[Rejection]) -> Iterator[str]:
-        wanted = {reason.value: None for reason in reasons if reason.code == "requires-python"}
-        for target in _other_pythons(problem.policy.target):
+        told = reasons[-_MOST_REASONS:]  # of the newest versions
+        for target in other_pythons(problem.policy.target):
             self._pump.check()
-            if any(admits_python(text, target) for text in wanted) and self._works(
-                problem.for_target(target)
-            ):
+            if any(would_suit(target, reason) for reason in told) and self._works(problem.for_target(target)):
                 yield f"there is a solution for Python {target.markers['python_version']}"
                 return
 
@@ -183,7 +181,7 @@ class Advisor:
 
     def _if_unconstrained(self, problem: Problem, row: RequirementRow) -> Iterator[str]:
         if self._works(problem.changed(amendments=problem.amendments.without_constraint(row))):
-            yield f"there is a solution without the constraint {row.text}"
+            yield f"there is a solution without the constraint {redact_in(row.text, row.url)}"
 
     # --- trying -------------------------------------------------------------------------------
 
@@ -262,20 +260,3 @@ def _lacking(fact: Incompatibility) -> Package | None:
             return None if fact.terms else package
         case _:
             return fact.dependency if isinstance(fact, Dependency) and not fact.states else None
-
-
-def _other_pythons(target: Target) -> Iterator[Target]:
-    """Give the same platform with other versions of Python: newer ones first, nearest first."""
-    minor = target.python.minor
-    platforms = (tag.split("-")[2] for tag in target.tag_strings)
-    platform = next((p for p in platforms if not p.startswith(("linux", "any"))), None)
-    implementation = target.tag_strings[0][:2]
-    if platform is None or target.python.major != 3:
-        return
-    newer = [m for m in _PYTHONS if m > minor]
-    older = [m for m in reversed(_PYTHONS) if m < minor]
-    for other in (*newer, *older):
-        try:
-            yield Target.for_platform(f"3.{other}", platform, implementation=implementation)
-        except ValueError:
-            return
