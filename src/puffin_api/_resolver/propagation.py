@@ -74,7 +74,9 @@ class Propagator:
         while changed:
             conflict = None
             candidates = changed.pop().incompatibilities
-            self._count(len(candidates))
+            self.looks += len(candidates)
+            if self.looks > self._pause:
+                self._rest()
             # The newest come first: they are the most likely to be unit.
             for candidate in reversed(candidates):
                 open_package: Package | None = None
@@ -97,11 +99,9 @@ class Propagator:
             if conflict is not None:
                 changed[:] = [self._resolve(conflict)]
 
-    def _count(self, looks: int) -> None:
-        self.looks += looks
-        if self.looks > self._pause:
-            self._pause = self.looks + _STRETCH
-            self._check()
+    def _rest(self) -> None:
+        self._pause = self.looks + _STRETCH
+        self._check()
 
     def _resolve(self, conflict: Incompatibility) -> Package:
         """Learn from a satisfied incompatibility, go back, and derive what was learnt."""

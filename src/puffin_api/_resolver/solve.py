@@ -84,8 +84,10 @@ class Solver:
             Cancelled: The caller changed its mind.
         """
         changed = self._require(self._problem.roots)
+        is_watched = self._patience is not None or not self._pump.silent or self._pump.cancel is not None
         while True:
-            self._check()
+            if is_watched:
+                self._check()
             self._propagator.propagate(changed)
             if self._priorities.must_move and (changed := self._reprioritise()):
                 continue
