@@ -114,7 +114,9 @@ class Propagator:
             if cause is None or level < last[4]:
                 break
             learnt = resolvent(learnt, cause, package)
-            self._count(len(learnt.terms))  # a long chain is undone here, link by link
+            self.looks += len(learnt.terms)  # a long chain is undone here, link by link
+            if self.looks > self._pause:
+                self._rest()
         if learnt is not conflict:
             self.add(learnt)
         self.solution.backtrack(level)
