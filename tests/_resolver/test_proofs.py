@@ -155,9 +155,8 @@ def test_a_fact_that_says_too_much_is_noticed(proof: tuple[Incompatibility, Worl
     for fact in nodes_of(last):
         if isinstance(fact, Dependency):
             assert not lie(fact, world)
-            base = fact.terms[0][0]
-            everything = [(p, p.full & ~ABSENT if p is base else p.full, 0) for p, _, _ in fact.terms]
-            wrong = Dependency(tuple(everything), fact.dependency, 0, fact.rows, fact.extra)
+            all_versions = fact.package.full & ~ABSENT
+            wrong = Dependency(fact.package, all_versions, fact.via, fact.dependency, 0, fact.rows)
             assert lie(wrong, world)
         elif isinstance(fact.cause, Unusable):
             package = fact.cause.package

@@ -7,7 +7,7 @@ instead of one conflict for each.
 
 from __future__ import annotations
 
-from puffin_api._resolver.incompatibility import Dependency, term
+from puffin_api._resolver.incompatibility import Dependency
 from puffin_api._resolver.priorities import ENOUGH
 from puffin_api._resolver.version_set import ABSENT, PRESENT
 
@@ -95,11 +95,9 @@ class Run:
         """Return what excludes them all; None where there is nothing to exclude."""
         if not self._alike:
             return None
-        package, dependency = self._package, self._dependency
-        terms = [term(package, self._alike)]
-        if self._admitted:
-            terms.append(term(dependency, dependency.full & ~self._admitted))
-        return Dependency(tuple(terms), dependency, self._admitted, tuple(self._rows), "")
+        return Dependency(
+            self._package, self._alike, None, self._dependency, self._admitted, tuple(self._rows)
+        )
 
     def _extend(self, batch: Sequence[int], mask: int) -> int:
         """Take candidates in until one is different; returns those that were not looked at."""

@@ -122,15 +122,17 @@ def _merged(facts: list[Incompatibility], check: Check) -> dict[Incompatibility,
         if isinstance(fact, Dependency):
             rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
             texts = frozenset(row.text for row in rows)
-            key = fact.terms[0][0], fact.dependency, fact.extra, fact.states, texts
+            key = fact.package, fact.dependency, fact.extra, fact.states, texts
             groups.setdefault(key, []).append(fact)
     same: dict[Incompatibility, Dependency] = {}
     for group in groups.values():
         check()
         first = group[0]
-        whole = Dependency(first.terms, first.dependency, first.states, first.rows, first.extra)
+        whole = Dependency(
+            first.package, first.versions, first.via, first.dependency, first.states, first.rows
+        )
         for fact in group[1:]:
-            whole.widen(fact.terms[0][1])
+            whole.widen(fact.versions)
         same.update(dict.fromkeys(group, whole))
     return same
 
@@ -191,8 +193,7 @@ def _required(row: RequirementRow, package: Package, terms: tuple[Statement, ...
 
 
 def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
-    base, mask, _ = fact.terms[0]
-    dependent = statement(base, mask)
+    dependent = statement(fact.package, fact.versions)
     who = f"{dependent} with the extra {fact.extra!r}" if fact.extra else str(dependent)
     rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
     texts = tuple(dict.fromkeys(_text(row) for row in rows))

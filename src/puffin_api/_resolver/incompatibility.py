@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from puffin_api._resolver.version_set import PRESENT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,33 +86,56 @@ class Incompatibility:
 
 
 class Dependency(Incompatibility):
-    """Some versions of a package (the first term) depend on some versions of another."""
+    """Some versions of a package depend on some versions of another.
 
-    __slots__ = ("dependency", "extra", "rows", "states")
+    Most incompatibilities are of this kind, so its terms lie in fields of their own: propagation looks at
+    these, and there is less for the garbage collector to look at.
+    """
+
+    __slots__ = ("asked", "dependency", "others", "package", "rows", "states", "versions", "via")
 
     def __init__(
         self,
-        terms: Terms,
+        package: Package,
+        versions: int,
+        via: Package | None,
         dependency: Package,
         states: int,
         rows: RequirementRow | tuple[RequirementRow, ...],
-        extra: str,
     ) -> None:
-        self.terms = terms
-        self.cause = None
+        self.package = package
+        """The project that depends."""
+        self.versions = versions
+        self.others = package.full & ~versions
+        self.via = via
+        """The extra of the dependent that needs it, None for all."""
         self.dependency = dependency
         self.states = states
-        """What it may be in; no term where that is nothing."""
+        """What it may be in."""
+        self.asked = states if dependency is not package else 0
+        """The same; 0 where there is no term for it, as it can be met by nothing."""
         self.rows = rows
         """One requirement where all versions agree, else several with the same effect."""
-        self.extra = extra
-        """The extra of the dependent that needs it, empty for all."""
+        self.cause = None
+
+    @property
+    def terms(self) -> Terms:  # type: ignore[override]  # made when somebody wants to see them
+        found: Terms = ((self.package, self.versions, self.others),)
+        if self.via is not None:
+            found = (*found, term(self.via, PRESENT))
+        if self.asked:
+            found = (*found, term(self.dependency, self.dependency.full & ~self.asked))
+        return found
+
+    @property
+    def extra(self) -> str:
+        """The name of the extra that needs it, empty for none."""
+        return "" if self.via is None else self.via.extra
 
     def widen(self, mask: int) -> None:
         """Let it hold for more versions, which have the same dependency."""
-        package, old, _ = self.terms[0]
-        new = old | mask
-        self.terms = ((package, new, package.full & ~new), *self.terms[1:])
+        self.versions |= mask
+        self.others &= ~mask
 
 
 Cause = Required | Constrained | Unusable | Belongs | Conflict

@@ -115,10 +115,10 @@ class Package:
             mask = assignment[1]
         return mask
 
-    def find_edge(self, target: Package, states: int, extra: str) -> Dependency | None:
+    def find_edge(self, target: Package, states: int, via: Package | None) -> Dependency | None:
         """Return the dependency that was told for another version and is the same."""
         for edge in self.edges:
-            if edge.dependency is target and edge.states == states and edge.extra == extra:
+            if edge.dependency is target and edge.states == states and edge.via is via:
                 return edge
         return None
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.package import Package
 
+_BITS = 24
+"""For the order of discovery, and for the number of an extra."""
+_PLACE = (1 << 2 * _BITS) - 1
 ENOUGH = 5
 """So many conflicts move a package forward (or back) in the order of decisions."""
 
@@ -25,10 +28,12 @@ class Priorities:
     when they come up.
     """
 
-    __slots__ = ("_early", "_heap", "_late", "moved", "must_move")
+    __slots__ = ("_early", "_heap", "_late", "_packages", "moved", "must_move")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, int, Package]] = []
+        self._heap: list[int] = []
+        """Urgency, order of discovery, and number of the extra in one integer."""
+        self._packages: dict[int, Package] = {}
         self._early: list[Package] = []
         self._late: list[Package] = []
         self.must_move = False
@@ -39,15 +44,18 @@ class Priorities:
     def enqueue(self, package: Package) -> None:
         """Note that a package has to be decided."""
         base = package.base
-        heapq.heappush(self._heap, (base.urgency, base.order, package.tiebreak, package))
+        place = base.order << _BITS | package.tiebreak
+        self._packages[place] = package
+        heapq.heappush(self._heap, base.urgency << 2 * _BITS | place)
         self.moved[package] = None
 
     def next(self) -> Package | None:
         """Return the most urgent package that has to be decided."""
         heap = self._heap
         while heap:
-            urgency, _, _, package = heapq.heappop(heap)
-            if package.decision or package.current & ABSENT or urgency != package.base.urgency:
+            entry = heapq.heappop(heap)
+            package = self._packages[entry & _PLACE]
+            if package.decision or package.current & ABSENT or entry >> 2 * _BITS != package.base.urgency:
                 continue
             return package
         return None
@@ -93,6 +101,7 @@ class Priorities:
     def clear(self) -> None:
         """Forget everything."""
         self._heap.clear()
+        self._packages.clear()
         self.moved.clear()
 
     def _move(self, package: Package, urgency: int) -> None:

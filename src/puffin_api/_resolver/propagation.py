@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from puffin_api._resolver.incompatibility import resolvent
+from puffin_api._resolver.incompatibility import Dependency, resolvent
 from puffin_api._resolver.partial_solution import PartialSolution, level_without, satisfier
+from puffin_api._resolver.version_set import ABSENT, PRESENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Propagator:
         for package, _, _ in incompatibility.terms:
             package.incompatibilities.append(incompatibility)
 
-    def propagate(self, changed: list[Package]) -> None:
+    def propagate(self, changed: list[Package]) -> None:  # noqa: C901, PLR0912  # the innermost loop
         """Derive whatever the incompatibilities leave no choice about.
 
         Args:
@@ -71,6 +72,7 @@ class Propagator:
             Unsolvable: There is no solution.
         """
         derive = self.solution.derive
+        conflict: Incompatibility | None
         while changed:
             conflict = None
             candidates = changed.pop().incompatibilities
@@ -79,23 +81,36 @@ class Propagator:
                 self._rest()
             # The newest come first: they are the most likely to be unit.
             for candidate in reversed(candidates):
-                open_package: Package | None = None
+                # At most one term may be open; where one is false, nothing follows.
+                found: Package | None = None
                 own = 0
-                for package, mask, complement in candidate.terms:
-                    current = package.current
-                    if not current & mask:
-                        break  # this term is false: nothing follows
-                    if current & complement:
-                        if open_package is not None:
-                            break  # two terms are open: nothing follows yet
-                        open_package, own = package, complement
+                if candidate.__class__ is Dependency:
+                    package = candidate.package
+                    if not package.current & candidate.versions:
+                        continue
+                    if package.current & candidate.others:
+                        found, own = package, candidate.others
+                    if candidate.via is not None and candidate.via.current & ABSENT:
+                        if found is not None or not candidate.via.current & PRESENT:
+                            continue
+                        found, own = candidate.via, ABSENT
+                    if candidate.asked:
+                        current = candidate.dependency.current
+                        left = current & candidate.asked
+                        if left == current or (left and found is not None):
+                            continue
+                        if left:
+                            found, own = candidate.dependency, candidate.asked
+                elif (term := _open_term(candidate)) is None:
+                    continue
                 else:
-                    if open_package is None:
-                        conflict = candidate
-                        break
-                    derive(open_package, own, candidate)
-                    if open_package not in changed:
-                        changed.append(open_package)
+                    found, own = term
+                if found is None:
+                    conflict = candidate
+                    break
+                derive(found, own, candidate)
+                if found not in changed:
+                    changed.append(found)
             if conflict is not None:
                 changed[:] = [self._resolve(conflict)]
 
@@ -123,6 +138,22 @@ class Propagator:
         self.solution.derive(package, complement, learnt)
         self._conflicted(package, learnt)
         return package
+
+
+def _open_term(incompatibility: Incompatibility) -> tuple[Package | None, int] | None:
+    """Return the package whose term is open, and what it has to be then; no package where all terms hold.
+
+    None where nothing follows.
+    """
+    found: tuple[Package | None, int] = None, 0
+    for package, mask, complement in incompatibility.terms:
+        if not package.current & mask:
+            return None
+        if package.current & complement:
+            if found[0] is not None:
+                return None
+            found = package, complement
+    return found
 
 
 def _last_satisfier(incompatibility: Incompatibility) -> tuple[Package, Assignment, int, int]:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
-    from puffin_api._resolver.incompatibility import Terms
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource
 
@@ -235,9 +234,7 @@ class Solver:
         if package.extra and (foreign := problem.foreign_url(rows)) is not None:
             return self._bar_extra(package, version, foreign)
         knowledge.expect(rows)
-        terms: Terms = (term(base, 1 << version),)
-        if package.extra:
-            terms = (*terms, term(package, PRESENT))
+        bit, via = 1 << version, package if package.extra else None
         for row in rows:
             dependency = known.get(row.name) or knowledge.package(row.name)
             if row.singleton:
@@ -245,11 +242,11 @@ class Solver:
             states = None if row.url else dependency.snapshot.masks.get(row.specifier)
             if states is None:
                 states = dependency.snapshot.mask(row)
-            found = _edge(package, terms, dependency, states, row)
+            found = _edge(base, bit, via, dependency, states, row)
             if found is not None and conflict is None:
                 conflict = found
             for extra in row.extras:
-                found = _edge(package, terms, self._extra(dependency, extra), PRESENT, row)
+                found = _edge(base, bit, via, self._extra(dependency, extra), PRESENT, row)
                 conflict = conflict or found
         return conflict
 
@@ -296,28 +293,29 @@ class Solver:
 
 
 def _edge(
-    package: Package, dependent: Terms, target: Package, states: int, row: RequirementRow
+    base: Package, bit: int, via: Package | None, target: Package, states: int, row: RequirementRow
 ) -> Dependency | None:
     """Note one dependency; returns its incompatibility if the partial solution satisfies it.
 
     Args:
-        package: The one that depends: the project itself, or the extra that brings it in.
-        dependent: The terms for it: of one version, and of the extra.
+        base: The project that depends.
+        bit: Mask of its version.
+        via: The extra that brings it in, None for all.
         target: What it depends on.
         states: What that may be in.
         row: The requirement.
     """
-    base = package.base
-    if target is base and states & dependent[0][1]:
+    if target is base and states & bit:
         return None  # it asks for itself as it is
-    edge = base.find_edge(target, states, package.extra) if base.edges else None
+    edge = base.find_edge(target, states, via) if base.edges else None
     if edge is not None:
-        edge.widen(dependent[0][1])
+        edge.widen(bit)
     else:
-        is_open = states and target is not base
-        terms = (*dependent, (target, target.full ^ states, states)) if is_open else dependent
-        edge = Dependency(terms, target, states, row, package.extra)
+        edge = Dependency(base, bit, via, target, states, row)
         base.edges.append(edge)
-        for other, _, _ in terms:
-            other.incompatibilities.append(edge)
+        base.incompatibilities.append(edge)
+        if via is not None:
+            via.incompatibilities.append(edge)
+        if edge.asked:
+            target.incompatibilities.append(edge)
     return edge if not target.current & states or target is base else None
