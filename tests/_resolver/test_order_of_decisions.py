@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from puffin_api import errors
 from puffin_api._api.resolver import Resolver
 from puffin_api._model.target import Target
 from puffin_api._testing.fake_releases import FakeReleaseSource
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from puffin_api._model.file import FileRow
 
 TARGET = Target.for_platform("3.12")
 MANY = 300
@@ -64,3 +71,20 @@ def test_a_few_that_contradict_are_not_enough(source: FakeReleaseSource) -> None
     source.serve("other", "1.0", requires=["date"])
 
     assert resolve(source, "date", "other") == {"date": "4.0", "other": "1.0"}
+
+
+def test_where_metadata_is_of_no_use_that_of_more_versions_is_read_at_once() -> None:
+    touched: list[list[str]] = []
+
+    class Touched(FakeReleaseSource):
+        def touch(self, files: Sequence[FileRow]) -> None:
+            touched.append([file.version for file in files])
+
+    source = Touched()
+    for number in range(1, 20):
+        bad = errors.MetadataInvalid("no", reason="no") if number > 1 else None
+        source.serve("a", f"{number}.0", invalid=bad)
+
+    assert resolve(source, "a") == {"a": "1.0"}
+    assert touched[:2] == [["19.0"], ["18.0", "17.0"]]
+    assert [len(versions) for versions in touched[:4]] == [1, 2, 4, 8]

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _MOST_CONFLICTS = 200
 """A trial with more conflicts than this is given up."""
+_FEW_CONFLICTS = 10
+"""Up to here a wheel that is lacking is the cause; beyond, one circumstance of many."""
 _MOST_TRIALS = 40
 _MOST_REASONS = 100
 _LEAST = Effort(_MOST_CONFLICTS, visited=1000, looks=20_000)
@@ -126,7 +128,8 @@ class Advisor:
             yield from self._if_any_kind(problem)
         if codes & {"hash-mismatch", "hash-missing"}:
             yield from self._if_any_digest(problem)
-        if codes & {"requires-python", "incompatible-tags"}:
+        lacks_wheels = "incompatible-tags" in codes and self._spent.conflicts <= _FEW_CONFLICTS
+        if "requires-python" in codes or lacks_wheels:
             yield from self._if_other_python(problem, [r for _, found in reasons for r in found.values()])
         if "yanked" in codes:
             yield from self._if_yanked(problem, reasons)

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from puffin_api._model.derivation import Conclusion, Derivation, Fact, Statement
+from puffin_api._model.derivation import Conclusion, Derivation, Fact
 from puffin_api._resolver.incompatibility import (
-    Belongs,
     Conflict,
-    Constrained,
     Dependency,
     Required,
     Unusable,
 )
-from puffin_api._resolver.version_set import ABSENT, bits, runs
-from puffin_api._urls import redact, redact_in
+from puffin_api._resolver.wording import conclusion, fact_of, reasons_of
 from puffin_api.errors import ResolutionFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from puffin_api._model.derivation import FactKind
     from puffin_api._model.rejection import Rejection
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.incompatibility import Incompatibility
-    from puffin_api._resolver.package import Package
 
     Check = Callable[[], None]
     """Raises when the caller has cancelled. Proofs may have a hundred thousand nodes."""
-
-_MOST_RUNS = 3
-"""A set of versions that falls into more pieces is told by its ends."""
 
 
 def _never() -> None:
@@ -73,7 +65,7 @@ def facts_in_words(last: Incompatibility, *, besides: RequirementRow) -> list[st
     facts = facts_of(last)
     same = _merged(facts, _never)
     told = [f for f in facts if not (isinstance(f.cause, Required) and f.cause.row is besides)]
-    return list(dict.fromkeys(_fact(same.get(fact, fact)).text for fact in told))
+    return list(dict.fromkeys(fact_of(same.get(fact, fact)).text for fact in told))
 
 
 def _nodes(
@@ -102,12 +94,12 @@ def _nodes(
             # Two pieces of one dependency come to the dependency as a whole.
             places[current] = left if left == right else len(nodes)
             if left != right:
-                nodes.append(_conclusion(current, left, right))
+                nodes.append(conclusion(current, left, right))
         else:
             places[current] = places[merged] = len(nodes)
-            nodes.append(_fact(merged))
+            nodes.append(fact_of(merged))
             if isinstance(cause, Unusable):
-                reasons.setdefault(cause.package.name, {}).update(_reasons(cause))
+                reasons.setdefault(cause.package.name, {}).update(reasons_of(cause))
     return nodes, reasons
 
 
@@ -142,110 +134,6 @@ def _own_requirements(nodes: list[Fact | Conclusion]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for group in texts for text in group))
 
 
-# --- conclusions ------------------------------------------------------------------------------
-
-
-def _conclusion(incompatibility: Incompatibility, left: int, right: int) -> Conclusion:
-    terms = tuple(statement(package, mask) for package, mask, _ in incompatibility.terms)
-    return Conclusion(_conclude(terms), terms, (left, right))
-
-
-def _conclude(terms: tuple[Statement, ...]) -> str:
-    wanted = [str(t) for t in terms if t.selected]
-    missing = [str(t) for t in terms if not t.selected]
-    if not terms:
-        return "your requirements cannot be met"
-    if not wanted:
-        return f"{' or '.join(missing)} is required"
-    if not missing:
-        if len(wanted) == 1:
-            return f"{wanted[0]} cannot be used"
-        return f"{' and '.join(wanted)} cannot be used together"
-    return _agree(" with ".join(wanted), f"needs {' or '.join(missing)}")
-
-
-# --- facts ------------------------------------------------------------------------------------
-
-
-def _fact(incompatibility: Incompatibility) -> Fact:
-    terms = tuple(statement(package, mask) for package, mask, _ in incompatibility.terms)
-    match incompatibility.cause:
-        case Required(row=row, package=package):
-            return _required(row, package, terms)
-        case Constrained(row=row):
-            return Fact("constraint", f"your constraints say {_asked(row)}", terms, (_text(row),))
-        case None if isinstance(incompatibility, Dependency):
-            return _dependency(incompatibility, terms)
-        case Unusable() as cause:
-            found = _reasons(cause)
-            return Fact("unusable", _unusable_text(cause.package, found), terms, (), found)
-        case Belongs(package=package):
-            return Fact("extra", f"{package} is an extra of {package.name}", terms)
-        case cause:
-            raise AssertionError(cause)
-
-
-def _required(row: RequirementRow, package: Package, terms: tuple[Statement, ...]) -> Fact:
-    text = f"you require {_asked(row)}"
-    if terms:
-        return Fact("required", text, terms, (_text(row),))
-    return Fact("required", f"{text}, but {_what_there_is(package)}", terms, (_text(row),))
-
-
-def _dependency(fact: Dependency, terms: tuple[Statement, ...]) -> Fact:
-    dependent = statement(fact.package, fact.versions)
-    who = f"{dependent} with the extra {fact.extra!r}" if fact.extra else str(dependent)
-    rows = fact.rows if isinstance(fact.rows, tuple) else (fact.rows,)
-    texts = tuple(dict.fromkeys(_text(row) for row in rows))
-    text = _agree(who, f"depends on {_demand(fact, rows)}")
-    unknown = fact.dependency.base.unknown
-    if unknown is not None:
-        kind: FactKind = "offline" if unknown.code == "offline" else "not-found"
-        return Fact(kind, f"{text}, which {unknown.text}", terms, texts)
-    if not fact.states:
-        return Fact("no-versions", f"{text}, but {_what_there_is(fact.dependency)}", terms, texts)
-    return Fact("dependency", text, terms, texts)
-
-
-def _demand(fact: Dependency, rows: tuple[RequirementRow, ...]) -> str:
-    """Say what is asked for; several requirements that differ in words, by what they come to."""
-    asked = dict.fromkeys(_asked(row) for row in rows)
-    if len(asked) == 1:
-        return next(iter(asked))
-    if fact.states & ~ABSENT:
-        return str(statement(fact.dependency, fact.states & ~ABSENT))
-    return " or ".join(list(asked)[:_MOST_RUNS])
-
-
-def _asked(row: RequirementRow) -> str:
-    """Return a requirement as it was written, without its marker: that it holds is understood."""
-    return _text(row) if row.url else row.text.partition(";")[0].strip()
-
-
-def _text(row: RequirementRow) -> str:
-    """Return a requirement as it was written, but for what is secret in a URL."""
-    return redact_in(row.text, row.url)
-
-
-def _what_there_is(package: Package) -> str:
-    """Say which versions exist, where none of them is admitted."""
-    known = package.full & ~ABSENT
-    if not known:
-        return f"{package.name} has no versions"
-    count = known.bit_count()
-    version = package.snapshot.version
-    if package.snapshot.releases.direct:
-        each = " and ".join(f"{version(bit)} ({_from_url(package, bit)})" for bit in bits(known))
-        return f"{package.name} is {each}"
-    if count == 1:
-        return f"the only version is {version(1)}"
-    return f"the versions go from {version(1)} to {version(count)} and none of them fits"
-
-
-def _reasons(cause: Unusable) -> dict[str, Rejection]:
-    return {cause.package.snapshot.version(bit): reason for bit, reason in cause.reasons.items()}
-
-
 def _excluded(found: Mapping[str, Rejection], check: Check) -> Iterator[dict[str, object]]:
     for version, reason in found.items():
         check()
@@ -254,87 +142,3 @@ def _excluded(found: Mapping[str, Rejection], check: Check) -> Iterator[dict[str
 
 def _files(reason: Rejection) -> dict[str, str]:
     return {name: about.text for name, about in reason.files.items()}
-
-
-_PLURALS = {
-    "depends": "depend",
-    "has": "have",
-    "is": "are",
-    "needs": "need",
-    "requires": "require",
-    "was": "were",
-}
-
-
-def _agree(subject: str, predicate: str) -> str:
-    """Join subject and predicate: all versions *are*, one *is*."""
-    if not subject.startswith("all versions") and not subject[:1].isdigit():
-        return f"{subject} {predicate}"
-    if predicate.startswith("is a "):  # "are a source distribution" would be odd
-        noun, joint, rest = predicate.removeprefix("is a ").partition(",")
-        return f"{subject} are {noun}s{joint}{rest}"
-    verb, _, rest = predicate.partition(" ")
-    return f"{subject} {_PLURALS.get(verb, verb)} {rest}"
-
-
-def _unusable_text(package: Package, reasons: Mapping[str, Rejection]) -> str:
-    groups: dict[str, int] = {}
-    position = {v: bit for bit in bits(package.full & ~ABSENT) for v in [package.snapshot.version(bit)]}
-    for version, reason in reasons.items():
-        groups[reason.text] = groups.get(reason.text, 0) | 1 << position[version]
-    told = list(groups.items())[:_MOST_RUNS]
-    said = [_agree(str(statement(package, mask)), text) for text, mask in told]
-    if len(groups) > _MOST_RUNS:
-        said.append(f"much the same holds for {len(groups) - _MOST_RUNS} more groups of versions")
-    return " and ".join(said) or f"there are no versions of {package.name}"
-
-
-# --- ranges -----------------------------------------------------------------------------------
-
-
-def statement(package: Package, mask: int) -> Statement:
-    """Say a term: a mask with "absent" is said by what it leaves out."""
-    selected = not mask & ABSENT
-    versions = mask if selected else package.full & ~mask
-    name = str(package)
-    if package.extra:
-        return Statement(name, "", selected=selected)
-    return Statement(name, _range(package, versions & ~ABSENT), selected=selected)
-
-
-def _range(package: Package, mask: int) -> str:
-    known = package.full & ~ABSENT
-    if not mask:
-        return "no version"
-    if package.snapshot.releases.direct:
-        return " or ".join(_from_url(package, bit) for bit in bits(mask))
-    if mask == known:
-        return "all versions"
-    pieces = list(runs(mask, _told(package, mask)))
-    version = package.snapshot.version
-    if len(pieces) > _MOST_RUNS:
-        first, last = pieces[0][0], pieces[-1][1]
-        return f"{mask.bit_count()} versions from {version(first)} to {version(last)}"
-    return " or ".join(_piece(package, first, last) for first, last in pieces)
-
-
-def _from_url(package: Package, bit: int) -> str:
-    (file,) = package.snapshot.releases.files(bit - 1)
-    return f"@ {redact(file.url)}"
-
-
-def _told(package: Package, mask: int) -> int:
-    """Return the versions that interrupt a run. Pre-releases do not, where none of them is meant."""
-    prereleases = package.snapshot.releases.prereleases
-    known = package.full & ~ABSENT
-    return known & ~prereleases if not mask & prereleases else known
-
-
-def _piece(package: Package, first: int, last: int) -> str:
-    version = package.snapshot.version
-    top = (package.full & ~ABSENT).bit_length() - 1
-    if first == last:
-        return f"=={version(first)}"
-    if first == 1:
-        return f"<={version(last)}"
-    return f">={version(first)}" if last == top else f">={version(first)},<={version(last)}"

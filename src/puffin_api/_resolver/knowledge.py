@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from puffin_api.protocols import ReleaseSource
 
 
+IN_METADATA = frozenset(("metadata-invalid", "file-missing", "direct-url", "requires-python"))
+"""What is found out about a version only once its metadata was asked for."""
+
+
 class Knowledge:
     """The packages of a resolution, and the metadata of their versions.
 
@@ -142,6 +146,14 @@ class Knowledge:
             else:
                 memory[file.filename] = result
                 self._keep(package, bit, result)
+
+    def read_ahead(self, package: Package, mask: int, count: int) -> None:
+        """Have the metadata of the next candidates read while others are looked at."""
+        chosen = [package.candidates.choose(bit) for bit in package.candidates.ordered(mask, count)]
+        known = package.snapshot.metadata
+        files = [choice for choice in chosen if is_file(choice) and choice.filename not in known]
+        if files:
+            self._source.touch(files)
 
     def reject(self, package: Package, bit: int, reason: Rejection) -> None:
         """Note why a version cannot be used."""

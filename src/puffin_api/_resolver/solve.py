@@ -24,7 +24,7 @@ from puffin_api._resolver.incompatibility import (
     Unusable,
     term,
 )
-from puffin_api._resolver.knowledge import Knowledge, url_rejection
+from puffin_api._resolver.knowledge import IN_METADATA, Knowledge, url_rejection
 from puffin_api._resolver.package import Package
 from puffin_api._resolver.priorities import Priorities
 from puffin_api._resolver.propagation import Propagator
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.problem import Problem
     from puffin_api.protocols import ReleaseSource
+
+
+_MOST_AHEAD = 32
+"""So many candidates are read ahead at most where one after the other turns out to be of no use."""
 
 
 class GaveUp(Exception):
@@ -163,12 +167,16 @@ class Solver:
     def _pick(self, package: Package) -> int:
         """Return the version to try, 0 where none of those left can be used."""
         mask = package.current & ~ABSENT & ~package.unusable
+        ahead = 1
         while bit := package.candidates.best(mask):
             if bit in package.metadata or self._is_usable(package, bit):
                 return bit
             self._pump.check()
             package.unusable |= 1 << bit
             mask &= ~(1 << bit)
+            if package.reasons[bit].code in IN_METADATA:  # the next ones may be no better, at a request each
+                ahead = min(2 * ahead, _MOST_AHEAD)
+                self._knowledge.read_ahead(package, mask, ahead)
         for hidden in bits(package.candidates.hidden(mask)):
             package.reasons[hidden] = PRERELEASE
         self._exclude_unusable(package)
