@@ -104,6 +104,8 @@ def _idle_extras(bases: Mapping[str, Package], problem: Problem) -> list[Notice]
 def _passed_over(bases: Mapping[str, Package]) -> Iterator[Notice]:
     """Say what would have been looked at with a connection."""
     for name, package in bases.items():
+        if not package.reasons:
+            continue
         offline = [bit for bit, reason in package.reasons.items() if reason.code == "offline"]
         if offline:
             versions = [package.snapshot.version(bit) for bit in sorted(offline, reverse=True)]
