@@ -230,6 +230,49 @@ def test_several_indexes(example, tmp_path):
         assert len(Resolver(local).resolve(["flask"], target=TARGET).packages) == 5
 
 
+def test_a_failure_is_read(example):
+    index = FakeIndex()
+    for minor in range(5):
+        index.add("menu", f"1.{minor}.0", requires=["dropdown>=2"])
+    index.add("dropdown", "1.8.0", requires=["icons==1.*"])
+    for minor in range(4):
+        index.add("dropdown", f"2.{minor}.0", requires=["icons==2.*"])
+    for version in ("1.0.0", "2.0.0"):
+        index.add("icons", version)
+    page = (DOCS / "how-to/read-a-failure.md").read_text(encoding="utf-8")
+    with Client(indexes=[index]) as client:
+        with pytest.raises(errors.ResolutionFailed) as caught:
+            Resolver(client).resolve(["menu", "icons<2"], target=TARGET)
+        found = example("read_a_failure").diagnose(client, TARGET, ["menu", "icons<2"])
+
+    assert f"```text\n{caught.value}\n```" in page
+    assert f"```text\n{caught.value.explain('full')}\n```" in page
+    assert found["blame"] == ["menu", "icons<2"]
+    assert found["facts"][:2] == [("required", "you require menu"), ("required", "you require icons<2")]
+
+
+def test_scanners_and_bots(example):
+    page = example("scanner_and_bot")
+    index = FakeIndex()
+    for version in ("1.0", "2.0"):
+        index.add("app", version, requires=["library", "other"])
+        index.add("library", version, requires=["base<2"] if version == "1.0" else ["middle"])
+        index.add("base", version)
+        index.add("other", version)
+    index.add("middle", "1.0", requires=["base>=2"])
+    with Client(indexes=[index]) as client:
+        old = Resolver(client).resolve(["app==1.0", "base<2", "library==1.0", "other==1.0"], target=TARGET)
+        listed = page.scan(client, TARGET, ["app", "base<2"])
+
+        assert {item["name"]: item["version"] for item in listed}["library"] == "1.0"
+        assert page.propose(client, old, ["app", "base<2"], "other") == {"other": ("1.0", "2.0")}
+        assert page.propose_safe(client, old, ["app"], {"other": ">=2"}) == {"other": ("1.0", "2.0")}
+        assert "your constraints say base>=3" in page.propose_safe(client, old, ["app"], {"base": ">=3"})
+        held = page.held_back(Resolver(client).resolve(["app", "base<2"], target=TARGET), ["app", "library"])
+        assert list(held) == ["library"]
+        assert held["library"].startswith("2.0 is not possible: library==2.0 depends on middle")
+
+
 def test_urls_paths_and_digests(example, tmp_path):
     page = example("direct_urls")
     own = tmp_path / "app-2.0-py3-none-any.whl"
