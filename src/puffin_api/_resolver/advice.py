@@ -128,9 +128,8 @@ class Advisor:
             yield from self._if_any_kind(problem)
         if codes & {"hash-mismatch", "hash-missing"}:
             yield from self._if_any_digest(problem)
-        lacks_wheels = "incompatible-tags" in codes and self._spent.conflicts <= _FEW_CONFLICTS
-        if "requires-python" in codes or lacks_wheels:
-            yield from self._if_other_python(problem, [r for _, found in reasons for r in found.values()])
+        if codes & (kinds := self._kinds_of_python()):
+            yield from self._if_other_python(problem, [r for _, f in reasons for r in f.values()], kinds)
         if "yanked" in codes:
             yield from self._if_yanked(problem, reasons)
         for fact in facts:
@@ -164,11 +163,17 @@ class Advisor:
         if self._works(problem.changed(policy=problem.policy.changed(digests=Digests()))):
             yield "there is a solution with files of other digests; if you trust them, give theirs"
 
-    def _if_other_python(self, problem: Problem, reasons: list[Rejection]) -> Iterator[str]:
+    def _kinds_of_python(self) -> set[str]:
+        """Return the codes for which another Python is tried."""
+        kinds = {"requires-python"}
+        return kinds | {"incompatible-tags"} if self._spent.conflicts <= _FEW_CONFLICTS else kinds
+
+    def _if_other_python(self, problem: Problem, reasons: list[Rejection], kinds: set[str]) -> Iterator[str]:
         told = reasons[-_MOST_REASONS:]  # of the newest versions
         for target in other_pythons(problem.policy.target):
             self._pump.check()
-            if any(would_suit(target, reason) for reason in told) and self._works(problem.for_target(target)):
+            suits = any(would_suit(target, reason, kinds) for reason in told)
+            if suits and self._works(problem.for_target(target)):
                 yield f"there is a solution for Python {target.markers['python_version']}"
                 return
 

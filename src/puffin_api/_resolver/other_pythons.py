@@ -8,7 +8,7 @@ from puffin_api._resolver.candidates import admits_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from puffin_api._model.rejection import Rejection
 
@@ -16,9 +16,17 @@ _PYTHONS = range(8, 16)
 """Minor versions of Python 3 that are proposed."""
 
 
-def would_suit(target: Target, reason: Rejection) -> bool:
-    """Tell whether a version that was left out for its Python or its tags may do for another target."""
+def would_suit(target: Target, reason: Rejection, kinds: Container[str]) -> bool:
+    """Tell whether a version that was left out for its Python or its tags may do for another target.
+
+    Args:
+        target: The other one.
+        reason: Why the version was left out.
+        kinds: The codes that count.
+    """
     for name, about in ((reason.value, reason), *reason.files.items()):
+        if about.code not in kinds:
+            continue
         if about.code == "requires-python" and admits_python(about.value, target):
             return True
         if about.code == "incompatible-tags" and name.endswith(".whl"):
