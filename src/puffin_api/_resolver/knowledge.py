@@ -57,8 +57,10 @@ class Knowledge:
 
     def expect(self, rows: Sequence[RequirementRow]) -> None:
         """Have everything that is new read ahead, all at once, before the first wait."""
-        known, direct = self.packages, self._problem.direct
-        fresh = [row.name for row in rows if row.name not in known and row.name not in direct]
+        known = self.packages
+        fresh = [name for row in rows if (name := row.name) not in known]
+        if fresh and (direct := self._problem.direct):
+            fresh = [name for name in fresh if name not in direct]
         if fresh:
             self._scout.expect(rows)
             self._source.hint(fresh, self._scout)

@@ -64,6 +64,7 @@ class Problem:
         self._shown = visibility(prereleases, explicit=False)
         self._shown_if_named = visibility(prereleases, explicit=True)
         self._lowest = mode is ResolutionMode.LOWEST
+        self._kind = policy.key, self._shown, self._lowest
         special = {*self._preferences, *self._permitted, *self._pins, *self._named}
         self._special = special if mode is not ResolutionMode.LOWEST_DIRECT else special | self._direct
         """Projects whose candidates are not those of every resolution under the same policy."""
@@ -114,15 +115,16 @@ class Problem:
 
     def candidates(self, snapshot: Snapshot) -> Candidates:
         """Return the candidates of a project."""
-        view, name = snapshot.view(self.policy), snapshot.releases.name
+        name = snapshot.releases.name
         if name not in self._special:
-            plain = view.plain.get((self._shown, self._lowest))
+            plain = snapshot.plain.get(self._kind)
             if plain is None:
+                view = snapshot.view(self.policy)
                 plain = Candidates(view, shown=self._shown, lowest_first=self._lowest)
-                view.plain[self._shown, self._lowest] = plain
+                snapshot.plain[self._kind] = plain
             return plain
         return Candidates(
-            view,
+            snapshot.view(self.policy),
             shown=self._shown_if_named if name in self._named else self._shown,
             lowest_first=self._lowest
             or (self._mode is ResolutionMode.LOWEST_DIRECT and name in self._direct),

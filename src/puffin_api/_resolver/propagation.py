@@ -109,7 +109,8 @@ class Propagator:
                     conflict = candidate
                     break
                 derive(found, own, candidate)
-                if found not in changed:
+                # Where this is all that is known of it, nothing more follows.
+                if len(found.incompatibilities) > 1 and found not in changed:
                     changed.append(found)
             if conflict is not None:
                 changed[:] = [self._resolve(conflict)]

@@ -35,15 +35,13 @@ class Findings:
 class View:
     """What one policy makes of a project: files chosen and requirements that hold. Shared, too."""
 
-    __slots__ = ("_choices", "_policy", "findings", "plain", "releases", "rows")
+    __slots__ = ("_choices", "_policy", "findings", "releases", "rows")
 
     def __init__(self, releases: Releases, policy: Policy) -> None:
         self.releases = releases
         self.rows: dict[tuple[DistMetadata, str], Sequence[RequirementRow]] = {}
         """Requirements that hold for the target, by metadata and extra."""
         self.findings = Findings()
-        self.plain: dict[tuple[bool | None, bool], Candidates] = {}
-        """Candidates of a project of which nothing special is asked, by the order they are in."""
         self._policy = policy
         self._choices: dict[int, Choice] = {}
 
@@ -65,7 +63,7 @@ class Snapshot:
     two threads work out at once is the same.
     """
 
-    __slots__ = ("_views", "full", "masks", "metadata", "releases")
+    __slots__ = ("_views", "full", "masks", "metadata", "plain", "releases")
 
     def __init__(self, releases: Releases) -> None:
         self.releases = releases
@@ -75,6 +73,8 @@ class Snapshot:
         """By file name, whatever any resolution has asked for."""
         self.masks: dict[str, int] = {"": self.full & ~1}
         """What specifiers admit; use ``mask`` to have one worked out."""
+        self.plain: dict[tuple[str, bool | None, bool], Candidates] = {}
+        """Candidates where nothing special is asked of the project, by policy and order."""
         self._views: dict[str, View] = {}
 
     @classmethod
