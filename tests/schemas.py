@@ -247,6 +247,35 @@ PLAN = {
     "notices": [NOTICE],
 }
 
+INSTALLED = {
+    "schema": 1,
+    "name": str,
+    "version": str,
+    "location": str,
+    "requires": [str],
+    "extras": [str],
+    "installer": str,
+    "requested": bool,
+    "editable": bool,
+    "direct_url": (None, *DIRECT_URL) if isinstance(DIRECT_URL, tuple) else (None, DIRECT_URL),
+}
+
+
+def _problem(data: dict[str, object]) -> dict[str, object]:
+    return {"schema": 1, "code": str, "message": str, "data": data}
+
+
+PROBLEMS: dict[str, object] = {
+    "MissingDependency": _problem({"name": str, "version": str, "requirement": str}),
+    "VersionConflict": _problem({"name": str, "version": str, "requirement": str, "installed": str}),
+    "DuplicateDistribution": _problem({"name": str, "versions": [str], "locations": [str]}),
+    "BrokenMetadata": _problem({"name": str, "location": str, "reason": str}),
+    "MissingFile": _problem({"name": str, "path": str}),
+    "ModifiedFile": _problem({"name": str, "path": str}),
+    "InterruptedTransaction": _problem({"path": str}),
+    "UnsupportedPython": _problem({"name": str, "version": str, "requires_python": str, "python": str}),
+}
+
 VALUES: dict[str, object] = {
     "Blocker": BLOCKER,
     "Break": BREAK,
@@ -254,6 +283,26 @@ VALUES: dict[str, object] = {
     "CacheSize": {"schema": 1, "files": int, "bytes": int, "buckets": Each(int)},
     "CacheStatus": {"schema": 1, "path": str, "writable": bool, "directory_links": str, "layers": [str]},
     "Change": CHANGE,
+    "CoreMetadata": {
+        "schema": 1,
+        "name": str,
+        "version": str,
+        "metadata_version": str,
+        "summary": str,
+        "requires_dist": [str],
+        "requires_python": str,
+        "provides_extra": [str],
+        "dynamic": [str],
+        "invalid": [str],
+    },
+    "InstalledDistribution": INSTALLED,
+    "InstalledSet": {
+        "schema": 1,
+        "fingerprint": str,
+        "distributions": [INSTALLED],
+        "problems": [{"schema": 1, "code": str, "message": str, "data": Each(Anything)}],
+    },
+    **PROBLEMS,
     "DependencyPath": {"schema": 1, "requirements": [str]},
     "Derivation": DERIVATION,
     "DirectUrl": DIRECT_URL,

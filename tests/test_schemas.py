@@ -355,6 +355,9 @@ def values() -> Iterator[object]:
     yield model.CacheStatus(path=SRC, writable=True, directory_links="symlink", layers=(SRC,))
     yield model.CacheSize(files=1, bytes=2, buckets={"wheels": 2})
     yield model.CacheReport(removed=(SRC,), bytes=2)
+    yield model.CoreMetadata(
+        name="a", version="1", requires_dist=("b",), provides_extra=("x",), invalid=("y",)
+    )
     yield model.LinkSupport(modes=("copy",))
     yield model.Project(name="a", versions=("1",), files=(package.file,), index="x", status="active")
 
@@ -366,15 +369,37 @@ def test_each_value_gives_what_its_schema_says() -> None:
         check(value.to_dict(), VALUES[name])  # type: ignore[attr-defined]  # all have it
         seen.add(name)
 
-    assert seen == set(VALUES)
+    apart = {kind.__name__ for kind in Problem.__args__} | {"InstalledDistribution", "InstalledSet"}
+    assert seen == set(VALUES) - apart
 
 
 def test_each_public_value_with_data_has_a_schema() -> None:
-    elsewhere = {"CoreMetadata", "InstalledDistribution", "InstalledSet"}
-    elsewhere |= {kind.__name__ for kind in Problem.__args__}
     public = {name for name in model.__all__ if hasattr(getattr(model, name), "to_dict")}
 
-    assert public - elsewhere == set(VALUES)
+    assert public == set(VALUES)
+
+
+@pytest.mark.parametrize("kind", Problem.__args__)
+def test_each_problem_has_the_fields_that_its_schema_says(kind: type) -> None:
+    given = {"tuple[str, ...]": ("a", "b"), "str": "a", "int": 1, "bool": True}
+    problem = kind(**{field.name: given[field.type] for field in attrs.fields(kind)})
+
+    data = check(problem.to_dict(), VALUES[kind.__name__])
+    assert data["code"] == kind.code  # type: ignore[attr-defined]  # all have one
+
+
+def test_what_is_installed_gives_what_its_schema_says(tmp_path: Path) -> None:
+    folder = tmp_path / "a-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b\n\n")
+    (folder / "direct_url.json").write_text(LINK.to_json())
+    (tmp_path / "b-2.dist-info").mkdir()
+    installed = Environment.directory(tmp_path, target=TARGET).installed()
+
+    check(installed.to_dict(), VALUES["InstalledSet"])
+    assert installed.problems
+    for dist in installed:
+        check(dist.to_dict(), VALUES["InstalledDistribution"])
 
 
 # --- events -------------------------------------------------------------------------------------

@@ -39,7 +39,8 @@ class CoreMetadata:
 
     def to_dict(self) -> dict[str, object]:
         """Return the metadata as JSON-able data."""
-        return {"schema": 1, **attrs.asdict(self)}
+        fields = attrs.asdict(self)
+        return {"schema": 1} | {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
 class DistMetadata:
