@@ -257,7 +257,7 @@ INSTALLED = {
     "installer": str,
     "requested": bool,
     "editable": bool,
-    "direct_url": (None, *DIRECT_URL) if isinstance(DIRECT_URL, tuple) else (None, DIRECT_URL),
+    "direct_url": (None, *DIRECT_URL),
 }
 
 

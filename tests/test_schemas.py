@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from puffin_api import Cache, CancelToken, Client, Resolver, RetryPolicy, Timeouts, errors, model
+from puffin_api import (
+    Cache,
+    CancelToken,
+    Client,
+    Environment,
+    Resolver,
+    RetryPolicy,
+    Timeouts,
+    errors,
+    model,
+)
 from puffin_api._model.derivation import Conclusion, Fact
 from puffin_api._model.events import Event
 from puffin_api._model.options import PrereleaseMode
@@ -384,8 +394,8 @@ def test_each_problem_has_the_fields_that_its_schema_says(kind: type) -> None:
     given = {"tuple[str, ...]": ("a", "b"), "str": "a", "int": 1, "bool": True}
     problem = kind(**{field.name: given[field.type] for field in attrs.fields(kind)})
 
-    data = check(problem.to_dict(), VALUES[kind.__name__])
-    assert data["code"] == kind.code  # type: ignore[attr-defined]  # all have one
+    check(problem.to_dict(), VALUES[kind.__name__])
+    assert problem.to_dict()["code"] == kind.code  # type: ignore[attr-defined]  # all have one
 
 
 def test_what_is_installed_gives_what_its_schema_says(tmp_path: Path) -> None:
@@ -393,7 +403,7 @@ def test_what_is_installed_gives_what_its_schema_says(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b\n\n")
     (folder / "direct_url.json").write_text(LINK.to_json())
-    (tmp_path / "b-2.dist-info").mkdir()
+    (tmp_path / "a-2.dist-info").mkdir()
     installed = Environment.directory(tmp_path, target=TARGET).installed()
 
     check(installed.to_dict(), VALUES["InstalledSet"])
