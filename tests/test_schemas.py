@@ -233,7 +233,7 @@ def test_every_kind_of_failed_resolution(source: FakeReleaseSource) -> None:
         assert isinstance(error.derivation, model.Derivation)
         for node in error.derivation.nodes:
             kinds.add(node.kind if isinstance(node, Fact) else "conclusion")
-        codes |= {entry["code"] for found in error.excluded.values() for entry in found}  # type: ignore[index]  # JSON-able data
+        codes |= {entry["code"] for found in error.excluded.values() for entry in found}
 
     assert kinds == {*FACT_KINDS, "conclusion"}
     assert codes >= {

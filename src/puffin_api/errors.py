@@ -32,9 +32,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import ClassVar, Literal, Protocol
 
-    class Explainable(Protocol):
-        """What ``ResolutionFailed`` needs of a derivation."""
+    class ExplainingFact(Protocol):
+        """What a fact of a derivation says; `puffin_api.model.Fact` has more."""
 
+        @property
+        def kind(self) -> str: ...
+        @property
+        def text(self) -> str: ...
+        @property
+        def requirements(self) -> Sequence[str]: ...
+
+    class Explainable(Protocol):
+        """What ``ResolutionFailed`` needs of a derivation; `puffin_api.model.Derivation` has more."""
+
+        @property
+        def facts(self) -> Sequence[ExplainingFact]: ...
         def explain(self, style: Literal["short", "full"]) -> str: ...
         def to_dict(self) -> dict[str, object]: ...
 
@@ -388,7 +400,7 @@ class ResolutionFailed(PuffinError):
     _fields = ("derivation", "conflicts", "excluded")
     derivation: Explainable
     conflicts: Sequence[str]
-    excluded: Mapping[str, Sequence[object]]
+    excluded: Mapping[str, Sequence[Mapping[str, object]]]
 
     def explain(self, style: Literal["short", "full"] = "short") -> str:
         """Say in English why there is no solution.

@@ -68,7 +68,7 @@ def test_those_of_requirement_and_constraint_count_at_once(source: FakeReleaseSo
 def test_that_no_file_fits_is_told(source: FakeReleaseSource) -> None:
     error = failed(source, ["a"], {"a": [THREE]})
 
-    assert {entry["code"] for entry in error.excluded["a"]} == {"hash-mismatch"}  # type: ignore[index]  # JSON-able data
+    assert {entry["code"] for entry in error.excluded["a"]} == {"hash-mismatch"}
     assert "has another digest than those you allow" in error.explain()
     assert "there is a solution with files of other digests" in error.explain()
 
@@ -83,7 +83,7 @@ def test_digests_that_are_ignored_do_not_count(source: FakeReleaseSource) -> Non
 def test_where_digests_are_required_everything_needs_one(source: FakeReleaseSource) -> None:
     error = failed(source, ["b"], {"b": [THREE]}, HashPolicy.REQUIRE)
 
-    assert {entry["code"] for entry in error.excluded["a"]} == {"hash-missing"}  # type: ignore[index]  # JSON-able data
+    assert {entry["code"] for entry in error.excluded["a"]} == {"hash-missing"}
     assert "has no digest from you" in error.explain().replace("have no", "has no")
     given = {"b": [THREE], "a": [TWO]}
     assert versions(resolve(source, ["b", "a"], given, HashPolicy.REQUIRE)) == {"a": "2.0", "b": "1.0"}

@@ -444,7 +444,7 @@ def test_in_metadata_such_a_url_bars_who_names_it(source: FakeReleaseSource) -> 
 
     error = failed(source, f"a @ {wheel('a', '1.0')}")
 
-    assert error.excluded["a"][0]["code"] == "direct-url"  # type: ignore[index]  # JSON-able data
+    assert error.excluded["a"][0]["code"] == "direct-url"
 
 
 def test_a_resolution_with_a_url_can_be_written_and_read(source: FakeReleaseSource) -> None:

@@ -34,7 +34,7 @@ def kinds(error: errors.ResolutionFailed) -> set[str]:
 
 
 def codes(error: errors.ResolutionFailed, name: str) -> dict[str, str]:
-    return {entry["version"]: entry["code"] for entry in error.excluded[name]}  # type: ignore[index]  # JSON-able data
+    return {entry["version"]: entry["code"] for entry in error.excluded[name]}
 
 
 def serve_menu(source: FakeReleaseSource) -> None:
@@ -207,7 +207,7 @@ def test_reasons_differ_file_by_file(source: FakeReleaseSource) -> None:
     error = failed(source, "a")
 
     (entry,) = error.excluded["a"]
-    assert list(entry["files"]) == [  # type: ignore[index]  # JSON-able data
+    assert list(entry["files"]) == [
         "a-1.0-cp39-cp39-win_amd64.whl",
         "a-1.0-cp312-cp312-macosx_11_0_arm64.whl",
         "a-1.0.tar.gz",

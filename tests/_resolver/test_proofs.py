@@ -92,7 +92,7 @@ def test_versions_are_told_to_be_excluded_only_where_they_are(case: Case) -> Non
     world = World(case)
 
     for name, entries in error.excluded.items():
-        told = {str(entry["version"]) for entry in entries}  # type: ignore[index]  # JSON-able data
+        told = {str(entry["version"]) for entry in entries}
         assert not told & set(world.usable[name])
 
 

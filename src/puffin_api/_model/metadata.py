@@ -39,7 +39,7 @@ class CoreMetadata:
 
     def to_dict(self) -> dict[str, object]:
         """Return the metadata as JSON-able data."""
-        fields = attrs.asdict(self)
+        fields: dict[str, object] = attrs.asdict(self)
         return {"schema": 1} | {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 

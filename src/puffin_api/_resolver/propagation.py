@@ -84,7 +84,7 @@ class Propagator:
                 # At most one term may be open; where one is false, nothing follows.
                 found: Package | None = None
                 own = 0
-                if candidate.__class__ is Dependency:
+                if isinstance(candidate, Dependency):
                     package = candidate.package
                     if not package.current & candidate.versions:
                         continue
