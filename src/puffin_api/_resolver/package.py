@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from puffin_api._resolver.incompatibility import Dependency
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._model.rejection import Rejection
     from puffin_api._resolver.candidates import Candidates
-    from puffin_api._resolver.incompatibility import Dependency, Incompatibility
+    from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.snapshot import Snapshot
 
     Assignment = tuple[int, int, int, Incompatibility | None, int]
@@ -52,6 +54,7 @@ class Package:
         "full",
         "history",
         "incompatibilities",
+        "is_told",
         "metadata",
         "name",
         "order",
@@ -74,8 +77,10 @@ class Package:
         """Bit number of the decided state, 0 while undecided."""
         self.history: list[Assignment] = []
         self.incompatibilities: list[Incompatibility] = []
-        self.edges: list[Dependency] = []
-        """Dependencies already told."""
+        self.is_told = False
+        """Whether the dependencies of some version were told: those of the next are often the same."""
+        self.edges: dict[tuple[Package, int, Package | None], Dependency] | None = None
+        """The dependencies that were told, once somebody looks for one."""
         self.order = order
         """Order of discovery, shared by a project and its extras."""
         self.tiebreak = tiebreak
@@ -117,10 +122,13 @@ class Package:
 
     def find_edge(self, target: Package, states: int, via: Package | None) -> Dependency | None:
         """Return the dependency that was told for another version and is the same."""
-        for edge in self.edges:
-            if edge.dependency is target and edge.states == states and edge.via is via:
-                return edge
-        return None
+        edges = self.edges
+        if edges is None:
+            edges = self.edges = {}
+            for each in self.incompatibilities:
+                if isinstance(each, Dependency) and each.package is self and not isinstance(each.rows, tuple):
+                    edges.setdefault((each.dependency, each.states, each.via), each)
+        return edges.get((target, states, via))
 
     def __repr__(self) -> str:
         return f"{self.name}[{self.extra}]" if self.extra else self.name

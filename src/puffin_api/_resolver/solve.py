@@ -256,6 +256,7 @@ class Solver:
             for extra in row.extras:
                 found = _edge(base, bit, via, self._extra(dependency, extra), PRESENT, row)
                 conflict = conflict or found
+        base.is_told = True
         return conflict
 
     def _bar_extra(self, extra: Package, version: int, direct: RequirementRow) -> Incompatibility:
@@ -291,7 +292,7 @@ class Solver:
         decided = []
         for package in self._knowledge.all():
             package.incompatibilities.clear()
-            package.edges.clear()
+            package.edges = None
             package.history.clear()
             if package.decision:
                 decided.append(package)
@@ -315,12 +316,13 @@ def _edge(
     """
     if target is base and states & bit:
         return None  # it asks for itself as it is
-    edge = base.find_edge(target, states, via) if base.edges else None
+    edge = base.find_edge(target, states, via) if base.is_told else None
     if edge is not None:
         edge.widen(bit)
     else:
         edge = Dependency(base, bit, via, target, states, row)
-        base.edges.append(edge)
+        if base.edges is not None:
+            base.edges[target, states, via] = edge
         base.incompatibilities.append(edge)
         if via is not None:
             via.incompatibilities.append(edge)
