@@ -30,23 +30,13 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import ClassVar, Literal, Protocol
-
-    class ExplainingFact(Protocol):
-        """What a fact of a derivation says; `puffin_api.model.Fact` has more."""
-
-        @property
-        def kind(self) -> str: ...
-        @property
-        def text(self) -> str: ...
-        @property
-        def requirements(self) -> Sequence[str]: ...
+    from typing import Any, ClassVar, Literal, Protocol
 
     class Explainable(Protocol):
         """What ``ResolutionFailed`` needs of a derivation; `puffin_api.model.Derivation` has more."""
 
         @property
-        def facts(self) -> Sequence[ExplainingFact]: ...
+        def facts(self) -> Sequence[Any]: ...  # each a `puffin_api.model.Fact`, of a layer above this one
         def explain(self, style: Literal["short", "full"]) -> str: ...
         def to_dict(self) -> dict[str, object]: ...
 
