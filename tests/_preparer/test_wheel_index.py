@@ -78,6 +78,26 @@ def test_the_link_decides_even_when_the_archive_is_remembered(cache):
     assert found.archive == second != first.archive
 
 
+def test_a_wheel_with_digests_is_looked_up_again_once_its_link_or_archive_is_another(cache, monkeypatch):
+    file = dist_file(hashes={"sha256": "aa"})
+    followed = []
+    lookup = ArchiveStore.lookup
+    monkeypatch.setattr(ArchiveStore, "lookup", lambda *args: followed.append(1) or lookup(*args))
+    wheels = CachedWheels(*cache)
+    first = publish(cache, file, source_hashes={"sha256": "aa"})
+
+    assert [wheels.lookup(file).archive for _ in range(3)] == [first] * 3
+    assert len(followed) == 1
+    second = publish(cache, file, source_hashes={"sha256": "aa"})
+    assert wheels.lookup(file).archive == second
+    (second / "manifest.json").unlink()
+    assert wheels.lookup(file) is None
+    cache[1].forget(wheels.link(file))
+    assert wheels.lookup(file) is None
+    publish(cache, file, source_hashes={"sha256": "bb"})
+    assert wheels.lookup(file) is None
+
+
 def test_wheels_of_other_origins_are_other_wheels(cache):
     publish(cache, dist_file())
     wheels = CachedWheels(*cache)

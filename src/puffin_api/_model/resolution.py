@@ -125,6 +125,7 @@ class ResolvedPackage:
         "_file",
         "_files",
         "_groups",
+        "_made",
         "extras",
         "metadata_from",
         "name",
@@ -156,6 +157,7 @@ class ResolvedPackage:
         self.metadata_from: str = metadata_from
         """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
         self._file = file
+        self._made: DistFile | None = None
         self._files = files
         self._groups = groups
         """What it requires, by the extra that brings it in."""
@@ -165,7 +167,9 @@ class ResolvedPackage:
     @property
     def file(self) -> DistFile:
         """The file to be installed."""
-        return DistFile.of(self._file)
+        if self._made is None:
+            self._made = DistFile.of(self._file)
+        return self._made
 
     @property
     def file_row(self) -> FileRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from puffin_api._cache.archive_store import MANIFEST
 from puffin_api._cache.layout import index_kind, path_kind, url_kind
 from puffin_api._model.cached import CachedWheel
 from puffin_api._urls import url_to_path
@@ -55,6 +56,7 @@ class CachedWheels:
         self._store = store
         self._kind = kind
         self._remembered: dict[Path, tuple[CachedWheel, Mapping[str, str]]] = {}
+        self._known: dict[tuple[object, ...], _Known] = {}
 
     def link(self, file: DistFile) -> Path:
         """Where the link to the unpacked wheel is, or will be."""
@@ -62,7 +64,21 @@ class CachedWheels:
 
     def lookup(self, file: DistFile) -> CachedWheel | None:
         """Return the unpacked wheel; None where there is none, or one of other bytes than expected."""
-        archive = self._store.lookup(self.link(file))
+        key = _content(file)
+        if key is None:
+            return self._look_up(file, self.link(file))
+        known = self._known.get(key)
+        if known is not None and known.is_current():
+            return known.wheel
+        link = self.link(file)
+        signature = _signature(os.fspath(link))
+        found = self._look_up(file, link)
+        if found is not None and signature is not None:
+            self._known[key] = _Known(found, os.fspath(link), signature)
+        return found
+
+    def _look_up(self, file: DistFile, link: Path) -> CachedWheel | None:
+        archive = self._store.lookup(link)
         if archive is None:
             return None
         found = self._remembered.get(archive) or self._read(archive)
@@ -79,6 +95,7 @@ class CachedWheels:
         """Make the value of an archive that has just been persisted."""
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
+            self._known.clear()
         wheel = CachedWheel(archive=archive, manifest=manifest, hashes=hashes)
         self._remembered[archive] = wheel, hashes
         return wheel
@@ -88,6 +105,40 @@ class CachedWheels:
         if found is None:
             return None
         return self.remember(archive, *found), found[1]
+
+
+class _Known:
+    """A wheel that was looked up, and the link that led to it: following it again takes much longer than
+    to see that it is still the same.
+    """
+
+    __slots__ = ("_link", "_manifest", "_signature", "wheel")
+
+    def __init__(self, wheel: CachedWheel, link: str, signature: tuple[int, ...]) -> None:
+        self.wheel = wheel
+        self._link = link
+        self._signature = signature
+        self._manifest = f"{wheel.archive}{os.sep}{MANIFEST}"
+
+    def is_current(self) -> bool:
+        """Tell whether the link is as it was, and the archive there."""
+        return _signature(self._link) == self._signature and os.path.isfile(self._manifest)
+
+
+def _signature(link: str) -> tuple[int, ...] | None:
+    """Return what is another once the link is; None where there is no link."""
+    try:
+        status = os.lstat(link)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _content(file: DistFile) -> tuple[object, ...] | None:
+    """Return what tells a file from all others; None for one that may be another tomorrow."""
+    if not file.hashes or file.url.startswith("file:"):
+        return None
+    return file.index, file.url, *file.hashes.items(), *file.allowed
 
 
 def _agree(recorded: Mapping[str, str], file: DistFile) -> bool:
