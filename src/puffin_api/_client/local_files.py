@@ -64,9 +64,41 @@ def open_local(url: str, headers: Mapping[str, str]) -> LocalResponse:
             return _open_folder(url, path, fields)
         return _open_file(url, path, fields)
     except (FileNotFoundError, NotADirectoryError):
-        return _plain(url, 404)
+        return _plain(url, 404, headers={"cache-control": "no-cache"})
     except OSError as error:
         raise ConnectFailed(f"{redact(url)} cannot be read: {error.strerror}", url=redact(url)) from error
+
+
+def local_stamp(path: str) -> tuple[object, ...]:
+    """Return what is another once the answer for a folder or a page is; empty where there is nothing.
+
+    Of a page it is its time and size, of a folder those of all its files: one may be built anew in its place.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    try:
+        return _identity(os.stat(f"{path}/index.html"))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    try:
+        with os.scandir(path) as entries:
+            return tuple(sorted((entry.name, *_identity(_status(entry))) for entry in entries))
+    except FileNotFoundError:
+        return ()
+    except NotADirectoryError:
+        return _identity(os.stat(path))
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    try:
+        return entry.stat()
+    except OSError:  # a link that leads nowhere
+        return entry.stat(follow_symlinks=False)
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _open_folder(url: str, path: Path, headers: Mapping[str, str]) -> LocalResponse:

@@ -289,7 +289,11 @@ class Registry:
         must_ask = self._refresh.covers(name) and key not in self._refreshed and not self.offline
         known = before.pages.get(index.url) if before is not None else None
         # In memory it may be good for longer than on disk: where the server has not said for how long.
-        if known is not None and not must_ask and known.policy.fresh_until() >= self.clock():
+        if (
+            known is not None
+            and not must_ask
+            and (known.policy.fresh_until() >= self.clock() or index.is_unchanged(name, known))
+        ):
             return known
         stored = None if known is not None or must_ask else index.stored(name)
         if stored is not None and stored.releases is None and is_last and not self.offline:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 
 from puffin_api._cache.layout import PYPI, index_kind
 from puffin_api._cache.project_table import TableDamaged, decode_page_table, encode_page_table
 from puffin_api._client.body import exchange, read_body
 from puffin_api._client.http_cache import Policy
+from puffin_api._client.local_files import local_stamp
 from puffin_api._client.page_draft import PageDraft
 from puffin_api._client.retry import Retries
 from puffin_api._concurrency import SILENT, Lock
 from puffin_api._model.events import FetchFinished, FetchStarted
 from puffin_api._model.options import Index
-from puffin_api._urls import canonical, redact, split_credentials
+from puffin_api._urls import canonical, redact, split_credentials, url_to_path
 from puffin_api.errors import OfflineMiss, ServerError
 
 TYPE_CHECKING = False
@@ -36,11 +38,13 @@ _ABSENT = "absent"
 class Page:
     """What an index says of a project, and for how long."""
 
-    __slots__ = ("policy", "table")
+    __slots__ = ("policy", "stamp", "table")
 
     def __init__(self, table: PageTable | PageDraft, policy: Policy) -> None:
         self.table = table
         self.policy = policy
+        self.stamp: tuple[object, ...] | None = None
+        """Of a local page that was read in this process: what is another once the page is."""
 
     @property
     def releases(self) -> Releases | None:
@@ -79,6 +83,7 @@ class SimpleIndex:
         self._clock = clock
         self._unsaved: list[tuple[PageDraft, Policy]] = []
         self._lock = Lock()
+        self._folder = os.fspath(url_to_path(self.url)) if self.is_local else ""
         self._offline = offline and not self.is_local
 
     def stored(self, project: str, *, any_age: bool = False) -> Page | None:
@@ -94,6 +99,16 @@ class SimpleIndex:
             return None
         return self._page(table, policy)
 
+    def is_unchanged(self, project: str, known: Page) -> bool:
+        """Tell whether a page of a local index is as it was; a look at it is quicker than to ask for it."""
+        return known.stamp is not None and known.stamp == self._stamp(project)
+
+    def _stamp(self, project: str) -> tuple[object, ...] | None:
+        try:
+            return local_stamp(f"{self._folder}/{project}") if self.is_local else None
+        except OSError:
+            return None  # told by whoever reads it
+
     def fetch(self, project: str, *, known: Page | None = None, pump: Pump = SILENT) -> Page:
         """Ask the index, with the conditions that a known page allows.
 
@@ -106,6 +121,7 @@ class SimpleIndex:
                 f"{project} is not in the cache, and we are offline", url=self.url, missing=[project]
             )
         known = known or self.stored(project, any_age=True)
+        stamp = self._stamp(project)  # before it is read
         task = pump.begin(
             lambda t: FetchStarted(task=t, kind="page", name=project),
             lambda t: FetchFinished(task=t, received=0, error="unfinished"),
@@ -114,6 +130,7 @@ class SimpleIndex:
         try:
             answer = self._ask(project, known, pump)
             page, received = self._taken_in(project, answer, known)
+            page.stamp = stamp
             failure, is_cached = "", page is known
         except BaseException as error:
             failure = getattr(error, "code", failure)
