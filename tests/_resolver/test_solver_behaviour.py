@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from puffin_api import errors
@@ -9,6 +11,7 @@ from puffin_api._api.resolver import Resolver
 from puffin_api._model.events import Backtracked, Event
 from puffin_api._model.options import Pin, PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.target import Target
+from puffin_api._resolver.snapshot import Snapshot
 from puffin_api._testing.fake_releases import FakeReleaseSource
 
 TARGET = Target.for_platform("3.12")
@@ -370,3 +373,15 @@ def test_exclude_newer_leaves_out_what_came_later(source: FakeReleaseSource) -> 
 
     assert pins(source, "a", exclude_newer=cutoff) == {"a": "1"}
     assert pins(source, "a", exclude_newer={"b": cutoff}) == {"a": "3"}
+
+
+def test_policies_that_are_never_used_again_do_not_pile_up(source: FakeReleaseSource) -> None:
+    source.serve("a", "1.0", upload_time=0.0)
+    resolver = Resolver(source)
+    for days in range(1, 100):
+        when = datetime.now(UTC) - timedelta(days=days)
+        assert resolver.resolve(["a"], target=TARGET, exclude_newer=when).packages["a"].version == "1.0"
+
+    snapshot = Snapshot.of(source.releases("a"))
+    assert len(snapshot._views) <= 8
+    assert len(snapshot.plain) <= 8

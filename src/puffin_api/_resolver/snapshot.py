@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Answer = tuple[ResolvedPackage, tuple[Notice, ...]]
 
 
+_MOST_VIEWS = 8
+"""Of one project: with an age for the newest files, each call has a policy of its own."""
+
+
 class Findings:
     """What resolutions have found out about a project that holds for all others under the same policy."""
 
@@ -90,6 +94,8 @@ class Snapshot:
         """Return what a policy makes of the project."""
         found = self._views.get(policy.key)
         if found is None:
+            if len(self._views) >= _MOST_VIEWS:  # whoever uses one of them keeps it
+                self._views, self.plain = {}, {}
             found = self._views.setdefault(policy.key, View(self.releases, policy))
         return found
 
