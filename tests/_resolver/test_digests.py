@@ -65,6 +65,20 @@ def test_those_of_requirement_and_constraint_count_at_once(source: FakeReleaseSo
     assert versions(resolve(source, ["a"], given, constraints=("a<9",))) == {"a": "1.0"}
 
 
+@pytest.mark.parametrize("other", [TWO, LONG])
+def test_digests_that_contradict_each_other_leave_no_file(source: FakeReleaseSource, other: str) -> None:
+    source.serve("d", "1.0")  # of which the index says nothing
+
+    for name in ("a", "d"):
+        error = failed(source, [name], {name: [ONE], f"{name}<9": [other]}, constraints=(f"{name}<9",))
+        assert {entry["code"] for entry in error.excluded[name]} == {"hash-mismatch"}
+
+
+def test_a_list_without_digests_gives_none(source: FakeReleaseSource) -> None:
+    assert versions(resolve(source, ["a"], {"a": []})) == {"a": "2.0"}
+    assert failed(source, ["a"], {"a": []}, HashPolicy.REQUIRE).excluded["a"][0]["code"] == "hash-missing"
+
+
 def test_that_no_file_fits_is_told(source: FakeReleaseSource) -> None:
     error = failed(source, ["a"], {"a": [THREE]})
 

@@ -206,18 +206,19 @@ def _digests(given: Manifest, policy: HashPolicy) -> Digests | None:
     if policy is not HashPolicy.IGNORE:
         for text, hashes in given.hashes.items():
             name = requirement_row(text).name
-            found = frozenset(_digest(digest, text) for digest in hashes)
-            allowed[name] = allowed.get(name, found) & found
+            found = frozenset(_digest(digest, name) for digest in hashes)
+            if found:
+                allowed[name] = allowed.get(name, found) & found
     return Digests(allowed, required=required) if allowed or required else None
 
 
-def _digest(digest: str, requirement: str) -> str:
+def _digest(digest: str, name: str) -> str:
     """Return a digest as ``algorithm:hex``."""
     algorithm, _, value = digest.lower().replace("=", ":", 1).partition(":")
     wanted = STRONG_DIGESTS.get(algorithm)
     if wanted != len(value) or not set(value) <= set("0123456789abcdef"):
         raise RequirementInvalid(
-            f"{digest!r}, given for {requirement}, is no digest that proves anything",
+            f"{digest!r}, given for {name}, is no digest that proves anything",
             hint=f"Write it as 'sha256:<64 hex digits>'; {', '.join(STRONG_DIGESTS)} can be used.",
             text=digest,
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from puffin_api._model.file import FileRow
 
+_CONTRADICTION = Rejection("hash-mismatch", "has no digest that all your requirements allow")
 _MISSING = Rejection("hash-missing", "has no digest from you, and every file must have one")
 
 
@@ -20,7 +21,7 @@ class Digests:
     """The digests that files must have.
 
     Args:
-        given: For some projects, the digests of which a file must have one.
+        given: For some projects, the digests of which a file must have one; none where no file will do.
         required: Whether files of all other projects are barred, but for those whose URL has a digest.
     """
 
@@ -41,6 +42,8 @@ class Digests:
         if allowed is None:
             # A URL may bring its own digest.
             return _MISSING if self._required and not file.allowed else None
+        if not allowed:
+            return _CONTRADICTION
         mine = _comparable(file, allowed)
         if not mine or not allowed.isdisjoint(mine):
             return None

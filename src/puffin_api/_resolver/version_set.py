@@ -43,11 +43,6 @@ def bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-def highest(mask: int) -> int:
-    """Return the mask of the highest bit alone."""
-    return 1 << (mask.bit_length() - 1)
-
-
 def lowest(mask: int) -> int:
     """Return the mask of the lowest bit alone."""
     return mask & -mask
