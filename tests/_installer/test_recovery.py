@@ -64,6 +64,15 @@ def whole(first, tmp_path):
     return len(done), scenario.place.tree()
 
 
+@pytest.fixture
+def late(first, tmp_path):
+    """The number of the last rename but one: nearly everything is done, and nothing is final."""
+    scenario = first.copy(tmp_path / "late")
+    files, done = failing_files(10_000)
+    scenario.run(files=files)
+    return [str(call[-1]).endswith(MARK) for call in done].index(True) - 2
+
+
 def test_a_failure_of_any_operation_leaves_the_old_or_the_new_environment(tmp_path, first, whole):
     total, new = whole
     outcomes = set()
@@ -109,8 +118,7 @@ def test_a_crash_at_any_operation_is_undone_or_finished_by_recover(tmp_path, fir
 
 
 @pytest.mark.parametrize("torn", [False, True])
-def test_recovering_may_itself_be_interrupted(tmp_path, first, whole, torn):
-    late = whole[0] - 12
+def test_recovering_may_itself_be_interrupted(tmp_path, first, late, torn):
     for again in itertools.count():
         scenario = first.copy(tmp_path / str(again))
         with pytest.raises(Crash):
@@ -124,10 +132,10 @@ def test_recovering_may_itself_be_interrupted(tmp_path, first, whole, torn):
     assert again > 10
 
 
-def test_the_next_change_recovers_first(first, whole):
+def test_the_next_change_recovers_first(first, late):
     scenario = first
     with pytest.raises(Crash):
-        scenario.run(files=failing_files(whole[0] - 12)[0])
+        scenario.run(files=failing_files(late)[0])
     assert "interrupted-transaction" in {problem.code for problem in scenario.place.installed().problems}
 
     result = scenario.run()
@@ -211,3 +219,26 @@ def test_an_error_while_cleaning_up_does_not_undo_the_change(tmp_path):
     assert [notice.code for notice in result.notices] == ["trash-left"]
     assert place.installed().get("a").version == "2"
     assert recover([place.site]).transactions[0].outcome in {"finished", "discarded"}
+
+
+def test_what_is_still_in_use_waits_for_a_later_change(tmp_path):
+    place = Place(tmp_path)
+    place.change(place.wheel("a", "1", files={"a/native.pyd": "1", "a/more.py": ""}))
+    files, _ = failing_files(10_000)
+    remove = files.remove_tree
+
+    def refuse_native(path):
+        if os.path.exists(f"{path}/native.pyd"):
+            raise PermissionError(errno.EACCES, "in use", path)
+        remove(path)
+
+    files.remove_tree = refuse_native
+    place.change(place.wheel("a", "2", files={"a/native.pyd": "2"}), files=files)
+
+    result = place.change(place.wheel("a", "3", files={"a/native.pyd": "3"}), files=files)
+
+    assert "recovered" not in {notice.code for notice in result.notices}, "nothing was interrupted"
+    assert len(find_interrupted(place.site)) == 2
+    result = place.remove("a")
+    assert find_interrupted(place.site) == []
+    assert os.listdir(place.site) == []

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from puffin_api._api.request import Req
     from puffin_api._api.resolver import Resolver
     from puffin_api._concurrency import Pump
+    from puffin_api._installer.journal import Files
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.events import Notice
@@ -53,6 +54,7 @@ class Installer:
         client: Where files come from, and whose cache they go through.
         resolver: Resolves requirements given to ``install``; one over the client by default.
         review: May refuse a plan before anything is downloaded.
+        files: How the environment is changed on the disk; ``puffin_api.testing.FaultyFs`` lets it fail.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class Installer:
         *,
         resolver: Resolver | None = None,
         review: PlanReview | None = None,
+        files: Files = transaction.OS_FILES,
     ) -> None:
         self._environment = environment
         self._client = client
         self._parts = parts_of_client(client)
         self._resolver = resolver
         self._review = review
+        self._files = files
 
     def plan(
         self,
@@ -331,6 +335,7 @@ class Installer:
             linker=self._parts.linker,
             pool=self._parts.pool,
             pump=pump,
+            files=self._files,
         )
         notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
         arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from puffin_api._installer.journal import (
     JOURNAL,
@@ -62,10 +63,11 @@ def recover_one(folder: str, files: Files = OS_FILES) -> Recovered:
         RollbackFailed: It can neither be finished nor undone now.
     """
     transaction = os.path.basename(folder).removeprefix(PREFIX)
-    try:
-        if os.path.lexists(f"{folder}/{MARK}"):
+    if os.path.lexists(f"{folder}/{MARK}"):
+        with suppress(OSError):  # such as a library that a program still runs; the next one tries again
             clean(folder, files)
-            return Recovered(transaction, "finished")
+        return Recovered(transaction, "finished")
+    try:
         steps = read_journal(folder)
         if steps is None:
             clean(folder, files)
@@ -85,16 +87,26 @@ def clean(folder: str, files: Files) -> None:
     """
     for part in _parts(folder):
         files.remove_tree(part)
-    # These go first: half removed, the folder must not be taken for one with renames to undo.
-    for name in (JOURNAL, MARK):
-        try:
-            files.unlink(f"{folder}/{name}")
-        except FileNotFoundError:  # two rounds
-            pass
-    try:
+    # The journal goes first: half removed, the folder must not be taken for one with renames to undo.
+    # The mark goes last: what cannot be removed yet must not be taken for an interrupted change.
+    _unlink(f"{folder}/{JOURNAL}", files)
+    for name in _names(folder):
+        files.remove_tree(f"{folder}/{name}")
+    _unlink(f"{folder}/{MARK}", files)
+    with suppress(FileNotFoundError):
         files.rmdir(folder)
-    except OSError:  # something is in it, or it is gone
-        files.remove_tree(folder)
+
+
+def _unlink(path: str, files: Files) -> None:
+    with suppress(FileNotFoundError):  # two rounds
+        files.unlink(path)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if name != MARK]
+    except FileNotFoundError:
+        return []
 
 
 def _parts(folder: str) -> list[str]:

@@ -313,6 +313,8 @@ class _Commit:
             return listing
         for path in interrupted:
             done = recover_one(path, self._files)
+            if os.path.lexists(path):
+                continue  # nothing but files that are still in use
             self._note("recovered", f"An interrupted change was {done.outcome}", transaction=done.transaction)
         return look(roots)
 
