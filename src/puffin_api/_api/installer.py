@@ -11,6 +11,7 @@ from puffin_api._api.environment import hold
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import parts_of_client
 from puffin_api._installer import planner, transaction
+from puffin_api._installer.journal import OS_FILES
 from puffin_api._model.events import LockWaiting
 from puffin_api._model.names import normalize
 from puffin_api._model.plan import InstallReport, Plan, PreparedPlan
@@ -64,7 +65,7 @@ class Installer:
         *,
         resolver: Resolver | None = None,
         review: PlanReview | None = None,
-        files: Files = transaction.OS_FILES,
+        files: Files = OS_FILES,
     ) -> None:
         self._environment = environment
         self._client = client
