@@ -17,6 +17,11 @@ FOLDERS = {
 }
 
 
+def rows_of(layout):
+    """The rows of the RECORD that is written."""
+    return parse_record(layout.dist_info[-1][1].decode())
+
+
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
@@ -92,6 +97,68 @@ def test_an_entry_point_counts_before_a_shipped_script_of_its_name(place):
 
     assert [extra.path for extra in layout.extra] == ["run"]
     assert b"from a import f" in layout.extra[0].content
+
+
+@pytest.mark.parametrize("name", ["run", "run.exe", "run-script.py", "run-script.pyw"])
+def test_a_shipped_wrapper_of_an_entry_point_is_left_out(place, name):
+    shipped = {f"scripts/{name}": "#!python\n", "scripts/other.exe": "MZ"}
+    wheel = place.wheel("a", data=shipped, entry_points={"console_scripts": {"run": "a:f"}})
+
+    layout = lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    assert [extra.path for extra in layout.extra] == ["run", "other.exe"]
+
+
+@pytest.mark.parametrize("groups", [["console_scripts", "gui_scripts"], ["gui_scripts", "console_scripts"]])
+def test_of_two_entry_points_with_one_name_the_one_for_a_gui_counts(place, groups):
+    wheel = place.wheel("a", entry_points={group: {"run": f"a:{group}"} for group in groups})
+
+    layout = lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    assert [extra.path for extra in layout.extra] == ["run"]
+    assert b"from a import gui_scripts" in layout.extra[0].content
+    assert [row[0] for row in rows_of(layout)].count("../../bin/run") == 1
+
+
+@pytest.mark.parametrize("scheme", ["purelib", "platlib"])
+@pytest.mark.parametrize("content", ["same", "other"])
+def test_a_data_file_counts_before_the_same_path_of_the_tree(place, scheme, content):
+    wheel = place.wheel(
+        "a",
+        files={"a/x.py": "same", "a/y.py": "y"},
+        data={f"{scheme}/a/x.py": content, f"{scheme}/a/z.py": "z"},
+    )
+
+    layout = lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    rows = rows_of(layout)
+    assert sorted(path for path, _, _ in rows if path.startswith("a/")) == ["a/x.py", "a/y.py", "a/z.py"]
+    assert ("a/x.py", digest_bytes(content.encode()), str(len(content))) in rows
+    extra = [file.path for file in layout.extra]
+    assert ("a/x.py" in layout.tree) is (content == "same")
+    assert extra == (["a/z.py"] if content == "same" else ["a/x.py", "a/z.py"])
+
+
+def test_a_data_file_through_another_scheme_counts_before_the_tree_too(place):
+    wheel = place.wheel("a", files={"x.py": "tree"}, data={"data/lib/site-packages/x.py": "data"})
+
+    layout = lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    assert [row for row in rows_of(layout) if row[0] == "x.py"] == [("x.py", digest_bytes(b"data"), "4")]
+    assert "x.py" not in layout.tree
+
+
+@pytest.mark.parametrize(
+    "path", ["purelib/{}/RECORD", "data/lib/site-packages/{}/INSTALLER", "platlib/{}/new"]
+)
+def test_data_files_may_not_get_into_the_metadata_folder(place, path):
+    wheel = place.wheel("a", data={path.format("a-1.0.dist-info"): "x"})
+
+    with pytest.raises(UnsafeArchive) as caught:
+        lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    assert caught.value.rule == "data-in-dist-info"
+    assert caught.value.entry == f"a-1.0.data/{path.format('a-1.0.dist-info')}"
 
 
 def test_a_shipped_script_may_not_replace_the_interpreter(place):

@@ -8,14 +8,30 @@ import sys
 import pytest
 
 from puffin_api._model.cached import EntryPoint
-from puffin_api._wheel.scripts import check_script, launcher, rewrite_shebang, shebang
-from puffin_api.errors import InstallFailed, MetadataInvalid, UnsafeArchive
+from puffin_api._wheel.scripts import (
+    ScriptMaker,
+    check_script,
+    rewrite_shebang,
+    script_text,
+    shebang,
+    wrapped_entry_point,
+)
+from puffin_api.errors import MetadataInvalid, UnsafeArchive
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+
+
+def make_script(entry, executable=sys.executable):
+    """The file of an entry point on POSIX."""
+    name, content, starts = ScriptMaker(executable).entry_point(entry, "a")
+    assert (name, starts) == (entry.name, True)
+    return content
 
 
 def test_a_launcher_calls_a_dotted_attribute_and_exits_with_its_result(tmp_path):
     (tmp_path / "mod.py").write_text("class A:\n    @staticmethod\n    def run():\n        return 7\n")
     script = tmp_path / "tool"
-    script.write_bytes(launcher(EntryPoint("tool", "mod", "A.run", False), sys.executable))
+    script.write_bytes(make_script(EntryPoint("tool", "mod", "A.run", False)))
 
     done = subprocess.run([sys.executable, script], env={"PYTHONPATH": str(tmp_path)}, check=False)
 
@@ -26,7 +42,7 @@ def test_a_launcher_calls_a_dotted_attribute_and_exits_with_its_result(tmp_path)
 def test_a_launcher_hides_its_ending_from_the_program(tmp_path, name):
     (tmp_path / "mod.py").write_text("import sys\ndef run():\n    print(sys.argv[0])\n")
     script = tmp_path / name
-    script.write_bytes(launcher(EntryPoint("tool", "mod", "run", False), sys.executable))
+    script.write_bytes(make_script(EntryPoint("tool", "mod", "run", False)))
 
     done = subprocess.run(
         [sys.executable, script],
@@ -44,7 +60,7 @@ def test_a_launcher_hides_its_ending_from_the_program(tmp_path, name):
 )
 def test_generated_code_holds_nothing_but_names(part):
     with pytest.raises(MetadataInvalid):
-        launcher(EntryPoint("x", *part, False), "/usr/bin/python")
+        script_text(EntryPoint("x", *part, False))
 
 
 def test_a_plain_path_is_named_in_the_first_line():
@@ -60,14 +76,32 @@ def test_the_longest_first_line_has_127_bytes():
     assert shebang(longest + "pp").startswith(b"#!/bin/sh\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
-@pytest.mark.parametrize("folder", ["with space", "x" * 150, 'quote"d $dollar', "it's", "umläut space"])
-def test_odd_paths_start_through_the_shell(tmp_path, folder):
+@posix
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "with space",
+        "x" * 150,
+        'quote"d $dollar',
+        "it's",
+        "umläut space",
+        "umläut",
+        "a 'b' \"c\" $d `e` \\f %s \\n",
+        "line\nend",
+        "tab\there",
+        "'''",
+        os.fsdecode(b"bytes-\xff"),
+    ],
+)
+@pytest.mark.parametrize("coding", [b"", b"# -*- coding: utf-8 -*-\n"])
+def test_odd_paths_start_all_the_same(tmp_path, folder, coding):
     home = tmp_path / folder
     home.mkdir()
     (home / "python").symlink_to(sys.executable)
     script = tmp_path / "tool"
-    script.write_bytes(shebang(str(home / "python")) + b"import sys\nprint(sys.argv[1:])\n")
+    script.write_bytes(
+        rewrite_shebang(b"#!python\n" + coding + b"import sys\nprint(sys.argv[1:])\n", str(home / "python"))
+    )
     script.chmod(0o755)
 
     done = subprocess.run([script, "a b", "c"], check=True, capture_output=True, text=True)
@@ -76,9 +110,71 @@ def test_odd_paths_start_through_the_shell(tmp_path, folder):
     ast.parse(script.read_bytes())
 
 
-def test_a_path_that_nothing_can_quote_is_refused():
-    with pytest.raises(InstallFailed):
-        shebang("/a 'b' \"c\"/python")
+@posix
+@pytest.mark.parametrize(
+    ("first", "flags"),
+    [
+        ("#!python", [0, 0, 0]),
+        ("#!python -E", [1, 0, 0]),
+        ("#!python -E -s", [1, 1, 0]),
+        ("#!python  -E\t-s -B ", [1, 1, 1]),
+        ("#!python3 -E -s", [1, 1, 0]),
+        ("#!pythonw -s", [0, 1, 0]),
+    ],
+)
+def test_arguments_of_the_first_line_reach_the_interpreter(tmp_path, first, flags):
+    content = f"{first}\nfrom sys import flags as f\n"
+    content += "print([f.ignore_environment, f.no_user_site, f.dont_write_bytecode])\n"
+    script = tmp_path / "tool"
+    script.write_bytes(rewrite_shebang(content.encode(), sys.executable))
+    script.chmod(0o755)
+
+    done = subprocess.run([script], check=True, capture_output=True, text=True, env={})
+
+    assert done.stdout == f"{flags}\n"
+
+
+@posix
+def test_a_script_that_is_found_by_name_keeps_its_arguments(tmp_path):
+    content = b"#!python -s\nimport sys\nprint(sys.flags.no_user_site)\n"
+    script = tmp_path / "tool"
+    script.write_bytes(rewrite_shebang(content, "/usr/bin/env python3"))
+    script.chmod(0o755)
+
+    done = subprocess.run([script], check=True, capture_output=True, text=True, env={"PATH": os.defpath})
+
+    assert done.stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", ["-c 'x'", "; touch x", "$(touch x)", '"', "`x`", "'''", "-X\\", "a|b", "ü"]
+)
+def test_arguments_that_the_shell_might_run_are_left_out(arguments):
+    content = f"#!python {arguments}\nx\n".encode("latin-1")
+
+    assert rewrite_shebang(content, "/p") == b"#!/p\nx\n"
+
+
+@posix
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_encoding_of_a_script_counts_behind_lines_for_the_shell(tmp_path, ending):
+    home = tmp_path / "with space"
+    home.mkdir()
+    (home / "python").symlink_to(sys.executable)
+    lines = ["#!python", "# -*- coding: latin-1 -*-", "print(ascii('\xe9'))", ""]
+    script = tmp_path / "tool"
+    script.write_bytes(rewrite_shebang(ending.join(lines).encode("latin-1"), str(home / "python")))
+    script.chmod(0o755)
+
+    done = subprocess.run([script], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "'\\xe9'\n"
+
+
+def test_an_encoding_without_line_end_gets_one():
+    found = rewrite_shebang(b"#!python\n# coding: latin-1", "/a b")
+
+    assert found.startswith(b"#!/bin/sh\n# coding: latin-1\n'''exec' ")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +183,14 @@ def test_a_path_that_nothing_can_quote_is_refused():
         (b"#!python\nx\n", b"#!/p\nx\n"),
         (b"#!pythonw\r\nx\n", b"#!/p\nx\n"),
         (b"#!python -u\nx", b"#!/p -u\nx"),
+        (b"#!python\r\nx\r\n", b"#!/p\nx\r\n"),
+        (b"#!python3\nx\n", b"#!/p\nx\n"),
+        (b"#!python3.12 -u\nx\n", b"#!/p -u\nx\n"),
+        (b"#!python\n#\xff\n", b"#!/p\n#\xff\n"),
+        (b"#! python\n", None),
+        (b"#!/usr/bin/env python\n", None),
+        (b"\x7fELF", None),
+        (b"\n#!python\n", None),
         (b"#!python", b"#!/p\n"),
         (b"#!/bin/sh\n", None),
         (b"#!pyth", None),
@@ -105,6 +209,8 @@ def test_only_the_generic_first_line_is_replaced(content, expected):
         "python3.12",
         "pythonw.exe",
         "pypy3",
+        "pypy3.11t",
+        "python3.14t",
         "graalpy",
         "../x",
         "a/b",
@@ -126,7 +232,24 @@ def test_ordinary_script_names_pass(name):
     check_script(name, "a.whl")
 
 
-def test_executables_with_other_bytes_than_utf8_are_kept():
-    path = os.fsdecode(b"/\xff/python")
+@pytest.mark.parametrize("name", ["python3.13t", "pypy3.11", "graalpy"])
+def test_any_interpreter_is_named_as_it_is_called(name):
+    assert shebang(f"/env/bin/{name}") == f"#!/env/bin/{name}\n".encode()
 
-    assert shebang(path) == b"#!/\xff/python\n"
+
+@pytest.mark.parametrize(
+    ("script", "entry_point"),
+    [
+        ("tool", "tool"),
+        ("tool.exe", "tool"),
+        ("Tool.EXE", "Tool"),
+        ("tool-script.py", "tool"),
+        ("tool-script.pyw", "tool"),
+        ("tool-script.pya", "tool"),
+        ("tool-script.pyx", "tool-script.pyx"),
+        ("tool-script", "tool-script"),
+        (".exe", ".exe"),
+    ],
+)
+def test_wrappers_that_old_tools_packed_are_told_by_their_name(script, entry_point):
+    assert wrapped_entry_point(script) == entry_point

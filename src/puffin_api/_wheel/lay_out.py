@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import sys
 
 from puffin_api._model.dist_info import INSTALLER_BYTES
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import digest_bytes, parse_record, record_row
-from puffin_api._wheel.scripts import check_script, launcher, rewrite_shebang
+from puffin_api._wheel.scripts import ScriptMaker, wrapped_entry_point
 from puffin_api.errors import UnsafeArchive
 
 TYPE_CHECKING = False
@@ -169,6 +169,7 @@ def lay_out(
     places: Places,
     *,
     executable: str,
+    windows: str = "",
     requested: bool = False,
     direct_url: DirectUrl | None = None,
 ) -> Layout:
@@ -178,26 +179,20 @@ def lay_out(
         wheel: The unpacked wheel.
         places: Where the schemes are.
         executable: The interpreter that scripts shall run with.
+        windows: The platform tag of the environment where it is one of Windows, see
+            `puffin_api._wheel.launchers.windows_platform`; nothing for scripts of other systems.
         requested: Whether the user asked for it, so that REQUESTED is written.
         direct_url: Where it came from, when that is not an index.
 
     Raises:
         UnsafeArchive: A script or data file may not be put where the wheel wants it.
-        InstallFailed: No script can start this interpreter.
         OSError: A shipped script cannot be read.
     """
     manifest = wheel.manifest
     layout = Layout(wheel, places.home["purelib" if manifest.root_is_purelib else "platlib"])
-    for entry in manifest.entry_points:
-        check_script(entry.name, manifest.name)
-        content = launcher(entry, executable)
-        name = entry.name
-        if sys.platform == "win32":
-            name += "-script.pyw" if entry.gui else "-script.py"
-            layout.notices.append(_no_launcher(manifest.name, name))
-        layout.add(_written(places.home["scripts"], name, content))
-    for data in manifest.data:
-        layout.add(_data_file(layout, data, places, executable))
+    maker = ScriptMaker(executable, windows)
+    _add_entry_points(layout, places, maker)
+    _add_data(layout, places, maker)
     layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
     for prefix, inner in places.inside(layout.place):
         if prefix[:-1] in manifest.top_level:
@@ -205,7 +200,48 @@ def lay_out(
     return layout
 
 
-def _data_file(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:
+def _add_entry_points(layout: Layout, places: Places, maker: ScriptMaker) -> None:
+    scripts: dict[str, bytes] = {}
+    for entry in sorted(layout.manifest.entry_points, key=lambda entry: entry.gui):
+        name, content, starts = maker.entry_point(entry, layout.name)
+        scripts[name] = content
+        if not starts:
+            layout.notices.append(_no_launcher(layout.name, name))
+    for name, content in scripts.items():
+        layout.add(_written(places.home["scripts"], name, content))
+
+
+def _add_data(layout: Layout, places: Places, maker: ScriptMaker) -> None:
+    entry_points = {entry.name for entry in layout.manifest.entry_points}
+    digests = functools.cache(layout.digests)
+    for data in layout.manifest.data:
+        if data.scheme == "scripts" and wrapped_entry_point(data.path) in entry_points:
+            continue
+        extra = _data_file(layout, data, places, maker)
+        if extra.place != layout.place or not _is_in_tree(layout, extra, data.source, digests()):
+            layout.add(extra)
+
+
+def _is_in_tree(layout: Layout, extra: LaidOutFile, source: str, digests: Mapping[str, str]) -> bool:
+    """Tell whether the wheel's own tree has this very file. Where it has another one, that is left out.
+
+    The dist-info folder is not open to ``.data`` files: RECORD or INSTALLER might be one.
+    """
+    if extra.path.startswith(f"{layout.manifest.dist_info}/"):
+        raise UnsafeArchive(
+            f"{layout.name} has a .data file that would be put into its .dist-info folder",
+            name=layout.name,
+            entry=source,
+            rule="data-in-dist-info",
+        )
+    if digests.get(extra.path) == extra.digest:
+        return True
+    if extra.path in digests:
+        layout.skip.add(extra.path)
+    return False
+
+
+def _data_file(layout: Layout, data: DataFile, places: Places, maker: ScriptMaker) -> LaidOutFile:
     if data.scheme not in _SCHEMES:
         raise UnsafeArchive(
             f"{layout.name} has files for an unknown scheme {data.scheme!r}",
@@ -214,7 +250,7 @@ def _data_file(layout: Layout, data: DataFile, places: Places, executable: str) 
             rule="data-scheme",
         )
     if data.scheme == "scripts":
-        return _shipped_script(layout, data, places, executable)
+        return _shipped_script(layout, data, places, maker)
     path = f"{layout.name}/{data.path}" if data.scheme == "headers" else data.path
     place, path = places.locate(data.scheme, path)
     return LaidOutFile(place, path, data.digest, data.size, source=data.source, executable=data.executable)
@@ -239,13 +275,12 @@ def _hand_over(layout: Layout, prefix: str, inner: str) -> None:
     layout.elsewhere.add(prefix[:-1])
 
 
-def _shipped_script(layout: Layout, data: DataFile, places: Places, executable: str) -> LaidOutFile:
+def _shipped_script(layout: Layout, data: DataFile, places: Places, maker: ScriptMaker) -> LaidOutFile:
     """Copy a script: it gets a new first line or, at least, its executable bit, and the cache must not."""
-    check_script(data.path, layout.name)
+    maker.check(data.path, layout.name)
     with open(f"{layout.archive}/{data.source}", "rb") as file:
         content = file.read()
-    rewritten = rewrite_shebang(content, executable)
-    return _written(places.home["scripts"], data.path, content if rewritten is None else rewritten)
+    return _written(places.home["scripts"], data.path, maker.shipped(content))
 
 
 def _written(place: str, path: str, content: bytes) -> LaidOutFile:
@@ -259,7 +294,7 @@ def _dist_info_files(
     if manifest.has_record and not (layout.extra or requested or direct_url):
         layout.links_record = True  # it would say the same
         return []
-    rows = [manifest.record]
+    rows = [manifest.record] if not layout.skip else _kept_rows(layout)
     for extra in layout.extra:
         path = places.relative(extra.place, extra.path, start=layout.place)
         rows.append(record_row(path, extra.digest, extra.size))
@@ -277,6 +312,12 @@ def _dist_info_files(
     rows.append(record_row(f"{folder}/RECORD", "", ""))
     files.append((f"{folder}/RECORD", "".join(rows).encode()))
     return files
+
+
+def _kept_rows(layout: Layout) -> list[str]:
+    """Return the rows of the tree without those of files that ``.data`` files take the place of."""
+    rows = parse_record(layout.manifest.record)
+    return [record_row(*row) for row in rows if row[0] not in layout.skip]
 
 
 def _no_launcher(package: str, script: str) -> Notice:
