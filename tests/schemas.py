@@ -224,17 +224,19 @@ CHANGE = {
     "name": str,
     "old": TEXT_OR_NULL,
     "new": TEXT_OR_NULL,
-    "cause": {"missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan"},
+    "cause": {"missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan", "undo"},
     "cached": bool,
     "reasons": [str],
     "file": (FILE, None),
     "direct_url": (*DIRECT_URL, None),
 }
 BREAK = {"schema": 1, "name": str, "version": str, "requirement": str, "becomes": TEXT_OR_NULL}
-BLOCKER = {"schema": 1, "code": {"downgrade-not-allowed", "remove-not-allowed"}, "name": str, "message": str}
+BLOCKERS = {"downgrade-not-allowed", "remove-not-allowed", "externally-managed", "not-writable"}
+BLOCKER = {"schema": 1, "code": BLOCKERS, "name": str, "message": str}
+BEFORE = {"schema": 1, "requested": bool, "direct_url": (*DIRECT_URL, None)}
 PLAN = {
     "schema": 1,
-    "mode": {"add", "sync", "uninstall"},
+    "mode": {"add", "sync", "uninstall", "undo"},
     "environment": str,
     "environment_fingerprint": str,
     "changes": [CHANGE],
@@ -244,6 +246,7 @@ PLAN = {
     "download_bytes": int,
     "builds": [str],
     "kept": int,
+    "undoes": str,
     "notices": [NOTICE],
 }
 
@@ -277,6 +280,7 @@ PROBLEMS: dict[str, object] = {
 }
 
 VALUES: dict[str, object] = {
+    "Before": BEFORE,
     "Blocker": BLOCKER,
     "Break": BREAK,
     "CacheReport": {"schema": 1, "removed": [str], "bytes": int},
@@ -315,6 +319,8 @@ VALUES: dict[str, object] = {
         "timings": Each(float),
         "bytes_downloaded": int,
         "transaction_id": str,
+        "environment": str,
+        "before": Each(BEFORE),
     },
     "LinkSupport": {"schema": 1, "modes": [str]},
     "Notice": NOTICE,
@@ -361,7 +367,7 @@ VALUES: dict[str, object] = {
     "VersionChoice": {"schema": 1, "chosen": str, "rejected": Each(REJECTION)},
 }
 
-OPERATIONS = {"resolve", "plan", "prepare", "install", "uninstall", "fetch", "recover"}
+OPERATIONS = {"resolve", "plan", "prepare", "install", "uninstall", "fetch", "recover", "undo"}
 EVENTS: dict[str, dict[str, object]] = {
     "Backtracked": {"conflicts": int},
     "BuildFinished": {"task": int, "error": str},

@@ -359,7 +359,9 @@ def values() -> Iterator[object]:
     yield from (model.Rejection("yanked", "was yanked", "", {"f": model.Rejection("yanked", "x")}),)
     yield model.Derivation(())
     yield model.PreparedPlan(plan=plan, wheels={}, notices=(NOTICE,))
-    yield model.InstallReport(changes=(change,), timings={"commit": 0.1}, notices=(NOTICE,))
+    before = {"a": model.Before(requested=True, direct_url=DIRECT[0]), "b": model.Before(requested=False)}
+    yield from before.values()
+    yield model.InstallReport(changes=(change,), timings={"commit": 0.1}, notices=(NOTICE,), before=before)
     yield model.RecoveryReport(transactions=(model.Recovered("x", "finished"),))
     yield model.StaleReport(stale=("a",), importers=("b",), now_importable=("c",), restart="advised")
     yield model.CacheStatus(path=SRC, writable=True, directory_links="symlink", layers=(SRC,))

@@ -51,6 +51,7 @@ from puffin_api._model.options import (
     Upgrade,
 )
 from puffin_api._model.plan import (
+    Before,
     Blocker,
     Break,
     Change,
@@ -89,6 +90,7 @@ __all__ = [
     "Allow",
     "ArchiveInfo",
     "Backtracked",
+    "Before",
     "Blocker",
     "Break",
     "BrokenMetadata",

@@ -65,9 +65,7 @@ class Place:
             version = None if old is None else old.version
             changes.append(Change(action=action, name=wheel.name, old=version, new=wheel.version))
         changes += [Change(action="remove", name=name, old="?", cause="asked") for name in remove]
-        options.setdefault("lock", nullcontext())
-        options.setdefault("executable", self.executable)
-        return commit(changes, {wheel.name: wheel for wheel in wheels}, self.scheme, **options)
+        return commit_changes(self, changes, {wheel.name: wheel for wheel in wheels}, **options)
 
     def remove(self, *names, **options):
         return self.change(remove=names, **options)
@@ -84,6 +82,13 @@ class Place:
 
     def tree(self):
         return tree(self.prefix)
+
+
+def commit_changes(place, changes, wheels, **options):
+    """Carry out changes in one transaction."""
+    options.setdefault("lock", nullcontext())
+    options.setdefault("executable", place.executable)
+    return commit(changes, wheels, place.scheme, **options)
 
 
 def tree(top):

@@ -112,6 +112,22 @@ def test_a_read_only_environment_needs_no_right_where_nothing_is_to_be_done(envi
 
 
 @needs_rights
+def test_a_plan_tells_that_the_environment_cannot_be_written(environment, index, make_client):
+    client = make_client(index)
+    resolution = Resolver(client).resolve(["app"], target=environment)
+    installer = Installer(environment, client)
+    index.forget()
+
+    with read_only(Path(environment.scheme.purelib)):
+        plan = as_plain_user(lambda: installer.plan(resolution))
+        error = as_plain_user(lambda: find_error(lambda: installer.prepare(plan)))
+
+    assert [blocker.code for blocker in plan.blockers] == ["not-writable"]
+    check_error(error, NotWritable, "not-writable", state="untouched")
+    assert index.requests == [], "nothing is downloaded for what cannot be installed"
+
+
+@needs_rights
 def test_a_cache_that_cannot_be_made(tmp_path):
     with read_only(tmp_path):
         error = as_plain_user(lambda: find_error(lambda: Cache(tmp_path / "below/cache")))
@@ -175,6 +191,7 @@ def test_an_environment_that_belongs_to_the_system(environment, index, make_clie
         lambda: installer.install(installer.plan(resolution)),
         lambda: installer.uninstall(["log"]),
         lambda: installer.sync(resolution),
+        lambda: installer.prepare(installer.plan(resolution)),
     ):
         with unchanged(environment):
             error = find_error(change)
@@ -183,6 +200,8 @@ def test_an_environment_that_belongs_to_the_system(environment, index, make_clie
         assert "use apt install" in str(error)
         assert "create_venv" in error.hint
     assert index.requests == []
+    (blocker,) = installer.plan(resolution).blockers
+    assert (blocker.code, blocker.name) == ("externally-managed", "")
 
 
 # -- no room

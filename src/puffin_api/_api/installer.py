@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import attrs
 
-from puffin_api._api.environment import hold
+from puffin_api._api.change import Changer
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import parts_of_client
-from puffin_api._installer import planner, transaction
+from puffin_api._installer import planner
 from puffin_api._installer.journal import OS_FILES
-from puffin_api._model.events import LockWaiting
-from puffin_api._model.names import normalize
-from puffin_api._model.plan import InstallReport, Plan, PreparedPlan
-from puffin_api.errors import (
-    BuildForbidden,
-    ExternallyManaged,
-    InstallFailed,
-    PlanOutdated,
-    PolicyDenied,
-)
+from puffin_api._installer.undo_plan import earlier_requirements, plan_return, plan_undo
+from puffin_api._model.plan import Plan, PreparedPlan
+from puffin_api.errors import InstallFailed, PlanOutdated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
     from typing import Literal
 
     from puffin_api._api.client import Client
@@ -37,8 +28,8 @@ if TYPE_CHECKING:
     from puffin_api._installer.journal import Files
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken
-    from puffin_api._model.events import Notice
     from puffin_api._model.options import Allow
+    from puffin_api._model.plan import InstallReport
     from puffin_api._model.resolution import Resolution
     from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api.protocols import PlanReview, Reporter
@@ -71,8 +62,7 @@ class Installer:
         self._client = client
         self._parts = parts_of_client(client)
         self._resolver = resolver
-        self._review = review
-        self._files = files
+        self._work = Changer(environment, self._parts, review, files)
 
     def plan(
         self,
@@ -105,7 +95,7 @@ class Installer:
             cached=_Cached(resolution, self._parts.wheels),
             environment=str(self._environment.root),
         )
-        return attrs.evolve(plan, terms=terms)
+        return self._complete(plan, terms)
 
     def plan_uninstall(
         self,
@@ -135,7 +125,7 @@ class Installer:
             **terms,  # type: ignore[arg-type]  # each has the type of its parameter
             environment=str(self._environment.root),
         )
-        return attrs.evolve(plan, terms={"names": names, **terms})
+        return self._complete(plan, {"names": names, **terms})
 
     def prepare(
         self,
@@ -155,7 +145,7 @@ class Installer:
             MetadataInvalid: A wheel is not valid.
         """
         with operation("prepare", reporter, cancel) as pump:
-            return self._prepare(plan, pump)
+            return self._work.prepare(plan, pump)
 
     def install(
         self,
@@ -182,12 +172,12 @@ class Installer:
             PuffinError: Resolving or preparing failed; the environment is untouched.
         """
         with operation("install", reporter, cancel) as pump:
-            self._check_not_managed()
+            self._work.check_not_managed()
             if isinstance(what, PreparedPlan):
-                self._refuse(what.plan)  # it may be the work of an installer without a review
+                self._work.refuse(what.plan)  # it may be the work of an installer without a review
                 return self._install_plan(what, pump, if_outdated, requested)
             if isinstance(what, Plan):
-                return self._install_plan(self._prepare(what, pump), pump, if_outdated, requested)
+                return self._install_plan(self._work.prepare(what, pump), pump, if_outdated, requested)
             resolution = self._resolution(what, reporter, cancel)
             return self._install_as_is(lambda: self.plan(resolution), pump, requested)
 
@@ -200,7 +190,7 @@ class Installer:
     ) -> InstallReport:
         """Make the environment contain what was resolved and nothing else; see ``install``."""
         with operation("install", reporter, cancel) as pump:
-            self._check_not_managed()
+            self._work.check_not_managed()
             return self._install_as_is(lambda: self.plan(resolution, mode="sync"), pump, None)
 
     def uninstall(
@@ -226,14 +216,50 @@ class Installer:
             InstallFailed: The change failed; ``state`` says what became of the environment.
         """
         with operation("uninstall", reporter, cancel) as pump:
-            self._check_not_managed()
+            self._work.check_not_managed()
             if isinstance(what, Plan):
-                return self._commit(self._prepare(what, pump), pump, None)
+                return self._work.commit(self._work.prepare(what, pump), pump, None)
             names = tuple(what)
             make = lambda: self.plan_uninstall(names, allow_broken=allow_broken)  # noqa: E731  # a thunk
             return self._install_as_is(make, pump, None)
 
+    def undo(
+        self,
+        report: InstallReport,
+        *,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> InstallReport:
+        """Make the packages of a change what they were before it.
+
+        What the last change of an environment has replaced is kept in the cache, and comes back byte for
+        byte, whatever had installed it. After a later change, or where nothing is kept, the earlier
+        versions are installed anew, from the cache or the index.
+
+        Args:
+            report: What the change returned; also one that was pickled.
+            reporter: Hears what is done, on this thread.
+            cancel: Stops it; a commit under way is rolled back.
+
+        Raises:
+            PlanOutdated: Its packages were changed again since.
+            EnvironmentProblem: The report is about another environment.
+            PolicyDenied: The review refuses the plan.
+            FileConflict: A file would come back where one of another package is now.
+            ResolutionFailed: An earlier version is neither kept nor to be had.
+            InstallFailed: The change failed; ``state`` says what became of the environment.
+        """
+        with operation("undo", reporter, cancel) as pump:
+            self._work.check_not_managed()
+            self._work.check_is_here(report)
+            return self._install_as_is(lambda: self._plan_undo(report, reporter, cancel), pump, None)
+
     # --- the steps ----------------------------------------------------------------------------
+
+    def _complete(self, plan: Plan, terms: Mapping[str, object]) -> Plan:
+        """Add what the planner does not know: how the plan was asked for, and what its place is like."""
+        blockers = () if plan.is_empty else self._work.blockers()
+        return attrs.evolve(plan, terms=terms, blockers=(*blockers, *plan.blockers))
 
     def _resolution(
         self,
@@ -241,19 +267,46 @@ class Installer:
         reporter: Reporter | None,
         cancel: CancelToken | None,
     ) -> Resolution:
-        from puffin_api._api.resolver import Resolver
         from puffin_api._model.resolution import Resolution
 
         if isinstance(what, Resolution):
             return what
-        resolver = self._resolver or Resolver(self._client)
-        return resolver.resolve(
+        return self._resolver_or_ours().resolve(
             what,
             target=self._environment,
             installed=self._environment.installed(),
             reporter=reporter,
             cancel=cancel,
         )
+
+    def _plan_undo(
+        self, report: InstallReport, reporter: Reporter | None, cancel: CancelToken | None
+    ) -> Plan:
+        environment = self._environment
+        plan = plan_undo(
+            report.changes,
+            environment.installed(),
+            target=environment.target,
+            transaction=report.transaction_id,
+            environment=str(environment.root),
+        )
+        if self._work.is_kept(report.transaction_id):
+            return plan
+        if not any(change.new for change in plan.changes):
+            return attrs.evolve(plan, undoes="")
+        resolution = self._resolver_or_ours().resolve(
+            earlier_requirements(report),
+            target=environment,
+            dependencies=False,
+            reporter=reporter,
+            cancel=cancel,
+        )
+        return plan_return(plan, resolution, report.before, _Cached(resolution, self._parts.wheels))
+
+    def _resolver_or_ours(self) -> Resolver:
+        from puffin_api._api.resolver import Resolver
+
+        return self._resolver or Resolver(self._client)
 
     def _install_as_is(
         self, make: Callable[[], Plan], pump: Pump, requested: Iterable[str] | None
@@ -262,7 +315,7 @@ class Installer:
         for attempt in range(_REPLANS):
             plan = make()
             try:
-                return self._commit(self._prepare(plan, pump), pump, requested)
+                return self._work.commit(self._work.prepare(plan, pump), pump, requested)
             except PlanOutdated:
                 if attempt == _REPLANS - 1:
                     raise
@@ -276,11 +329,11 @@ class Installer:
         requested: Iterable[str] | None,
     ) -> InstallReport:
         try:
-            return self._commit(prepared, pump, requested)
+            return self._work.commit(prepared, pump, requested)
         except PlanOutdated:
             if if_outdated == "error":
                 raise
-        return self._commit(self._prepare(self._again(prepared.plan), pump), pump, requested)
+        return self._work.commit(self._work.prepare(self._again(prepared.plan), pump), pump, requested)
 
     def _again(self, plan: Plan) -> Plan:
         """Make a plan anew, on the same terms, for the environment as it is now."""
@@ -294,91 +347,6 @@ class Installer:
                 path=str(self._environment.root),
             )
         return self.plan(resolution, mode=plan.mode, **plan.terms)  # type: ignore[arg-type]  # as they were given
-
-    def _prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
-        self._refuse(plan)
-        here = {wheel.name: wheel for wheel in plan.arriving}
-        packages = [change.package for change in plan.changes if change.package is not None]
-        missing = [package.file for package in packages if package.name not in here]
-        fetched, received = self._parts.prepare(missing, pump)
-        return PreparedPlan(plan=plan, wheels={**here, **fetched}, bytes_downloaded=received)
-
-    def _refuse(self, plan: Plan) -> None:
-        """Raise whatever speaks against a plan, before anything is downloaded."""
-        if plan.blockers:
-            text = "; ".join(blocker.message for blocker in plan.blockers)
-            raise InstallFailed(
-                f"The plan is not allowed: {text}",
-                hint="Allow it with plan(..., allow=Allow(...)).",
-                path=str(self._environment.root),
-            )
-        if self._review is not None:
-            violations = tuple(self._review.review(plan))
-            if violations:
-                raise PolicyDenied(f"The plan was refused: {violations[0]}", violations=violations)
-        if plan.builds:
-            name = plan.builds[0]
-            raise BuildForbidden(f"{name} has no wheel for {self._environment.target}", package=name)
-
-    def _commit(self, prepared: PreparedPlan, pump: Pump, requested: Iterable[str] | None) -> InstallReport:
-        plan = prepared.plan
-        if plan.is_empty:
-            return InstallReport(notices=plan.notices)
-        names = plan.requested if requested is None else frozenset(map(normalize, requested))
-        result = transaction.commit(
-            plan.changes,
-            prepared.wheels,
-            self._scheme(),
-            executable=self._executable(),
-            requested=names,
-            lock=self._lock(pump),
-            expected_fingerprint=plan.environment_fingerprint,
-            linker=self._parts.linker,
-            pool=self._parts.pool,
-            pump=pump,
-            files=self._files,
-        )
-        notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
-        arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())
-        return InstallReport(
-            changes=result.changes,
-            notices=notices,
-            timings=result.timings,
-            bytes_downloaded=prepared.bytes_downloaded,
-            transaction_id=result.transaction_id,
-            removed=result.removed,
-            arrived=arrived,
-        )
-
-    def _lock(self, pump: Pump) -> AbstractContextManager[None]:
-        def waiting(_: str, owner: str) -> None:
-            pump.send(LockWaiting(path=str(self._environment.root), owner=owner))
-            pump.deliver()
-
-        return hold(self._environment, self._parts.cache.locks(waiting), cancel=pump)
-
-    def _scheme(self) -> Mapping[str, str]:
-        scheme = self._environment.scheme.to_dict()
-        scheme["headers"] = scheme.pop("include")
-        return scheme
-
-    def _executable(self) -> str:
-        environment = self._environment
-        if environment.has_interpreter:
-            return os.fspath(environment.interpreter.path)
-        return "python" if environment.target.markers["os_name"] == "nt" else "/usr/bin/env python3"
-
-    def _check_not_managed(self) -> None:
-        environment = self._environment
-        if not environment.has_interpreter:
-            return
-        managed = environment.interpreter.info.externally_managed
-        if managed is not None:
-            raise ExternallyManaged(
-                f"{environment.root} is managed by the system: {managed.message.strip()}",
-                hint="Create a virtual environment with Interpreter.create_venv and install there.",
-                path=str(managed.path),
-            )
 
 
 class _Cached(Mapping[str, "CachedWheel | bool"]):

@@ -44,6 +44,8 @@ class Bucket(enum.Enum):
     """Clones and checkouts."""
     INTERPRETER = "interpreter-v0"
     """What interpreters said of themselves."""
+    UNDO = "undo-v0"
+    """What the last change of each environment has put aside."""
 
 
 def user_cache_folder() -> Path:
@@ -157,6 +159,10 @@ class CacheLayout:
     def interpreter(self, path: Path) -> Path:
         """Return the file for what the interpreter at this path said of itself."""
         return self.bucket(Bucket.INTERPRETER) / digest("interpreter", os.fspath(path))
+
+    def undo(self, site_packages: str) -> Path:
+        """Return the folder for what changes of one environment have put aside."""
+        return self.bucket(Bucket.UNDO) / digest("undo", site_packages)
 
     def _below(self, bucket: Bucket, *names: str) -> Path:
         # One text: joining a Path name by name takes three times as long, and plans ask for hundreds.

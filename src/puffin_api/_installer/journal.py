@@ -105,17 +105,28 @@ def read_journal(folder: str) -> list[Step] | None:
     Raises:
         RollbackFailed: There is a journal that this version does not understand.
     """
-    path = f"{folder}/{JOURNAL}"
     try:
-        with open(path, "rb") as file:
-            data = json.loads(file.read())
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r}")
-        return [_step(item) for item in data["steps"]]
+        return _read(f"{folder}/{JOURNAL}")
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise needs_recovery(folder, f"its journal cannot be read: {error}") from error
+
+
+def read_steps(path: str) -> list[Step] | None:
+    """Return the steps of a finished transaction from its mark; None where they cannot be read."""
+    try:
+        return _read(path)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read(path: str) -> list[Step]:
+    with open(path, "rb") as file:
+        data = json.loads(file.read())
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']!r}")
+    return [_step(item) for item in data["steps"]]
 
 
 def run_steps(base: str, steps: Iterable[Step], files: Files, check: Callable[[], None]) -> None:

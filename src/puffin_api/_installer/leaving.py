@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from puffin_api._installer.site_packages import DistributionFolder
+from puffin_api._model.direct_url import DirectUrl
 from puffin_api._model.events import Notice
+from puffin_api._model.plan import Before
 from puffin_api._wheel.record import parse_record
 from puffin_api._wheel.uninstall import OwnedFiles
 from puffin_api.errors import InstallFailed
@@ -38,6 +41,8 @@ class Leaving:
             path for name, _, path, kind in listing.found if kind == "dist-info" and name not in names
         ]
         self.removed: list[RemovedFiles] = []
+        self.before: dict[str, Before] = {}
+        """What else is known of them, by name."""
         self.notices: list[Notice] = []
         self.edits: dict[str, bytes] = {}
         """New content of shared files in site-packages; empty for a file that goes."""
@@ -91,6 +96,7 @@ class Leaving:
         if self._stays:
             self._tokens.update(_tokens(paths, os.path.basename(location)))
         self.removed.append((base, paths))
+        self.before.setdefault(name, _before(location, paths))
 
     def _paths(self, name: str, location: str, kind: str) -> Sequence[str]:
         if kind == "egg-link":
@@ -133,6 +139,16 @@ class Leaving:
                 target = os.path.normpath(f"{base}{os.sep}{path}")
                 if target in self._owned:
                     self._owned.discard(target)
+
+
+def _before(location: str, paths: Sequence[str]) -> Before:
+    """Tell what the files of a distribution say of its coming; nothing is read in the usual case."""
+    folder = os.path.basename(location)
+    origin = None
+    if f"{folder}/direct_url.json" in paths:
+        with suppress(OSError, ValueError), open(f"{location}/direct_url.json", encoding="utf-8") as file:
+            origin = DirectUrl.from_json(file.read())
+    return Before(requested=f"{folder}/REQUESTED" in paths, direct_url=origin)
 
 
 def _tokens(paths: Iterable[str], dist_info: str) -> set[bytes]:

@@ -68,8 +68,8 @@ def make_plan(
         ProtectedPackage: A protected package would have to change.
     """
     names = resolution.root_names if requested is None else frozenset(map(normalize, requested))
-    origins = _origins(resolution) if direct_urls is None else direct_urls
-    planner = _Planner(resolution, installed, cached or {}, origins)
+    origin_of = origins(resolution) if direct_urls is None else direct_urls
+    planner = _Planner(resolution, installed, cached or {}, origin_of)
     if isinstance(reinstall, bool):
         reinstall = resolution.packages if reinstall else ()
     again = frozenset(map(normalize, reinstall))
@@ -84,11 +84,11 @@ def make_plan(
         mode=mode,
         environment=environment,
         environment_fingerprint=installed.fingerprint,
-        breaks=_breaks(changes, installed, resolution.target, resolution.packages.keys()),
+        breaks=requirements_broken(changes, installed, resolution.target, resolution.packages.keys()),
         blockers=_blockers(changes, allow or Allow()),
         requested=names & resolution.packages.keys(),
         kept=sum(1 for name in resolution.packages if name in installed) - planner.replaced,
-        leaving=_leaving(changes, installed),
+        leaving=leaving_of(changes, installed),
         arriving=planner.arriving(changes),
         resolution=resolution,
     )
@@ -129,7 +129,7 @@ def plan_uninstall(
         changes += [_removal(installed, name, "orphan") for name in graph.orphans_without(going)]
     changes.sort(key=_by_name)
     _check_protected(changes, frozenset(map(normalize, protect)), {})
-    breaks = _breaks(changes, installed, target, ())
+    breaks = requirements_broken(changes, installed, target, ())
     if breaks and not allow_broken:
         raise _still_required(breaks)
     return Plan(
@@ -138,7 +138,7 @@ def plan_uninstall(
         environment=environment,
         environment_fingerprint=installed.fingerprint,
         breaks=breaks,
-        leaving=_leaving(changes, installed),
+        leaving=leaving_of(changes, installed),
         notices=tuple(
             Notice(code="not-installed", message=f"{name} is not installed", data={"name": name})
             for name in wanted
@@ -212,7 +212,7 @@ class _Planner:
         self.replaced += dist is not None
         name = package.name
         return Change(
-            action="install" if dist is None else _action(dist.version, package.version),
+            action="install" if dist is None else action_between(dist.version, package.version),
             name=name,
             old=None if dist is None else dist.version,
             new=package.version,
@@ -224,7 +224,7 @@ class _Planner:
         )
 
 
-def _origins(resolution: Resolution) -> dict[str, DirectUrl]:
+def origins(resolution: Resolution) -> dict[str, DirectUrl]:
     """Return the origin of each package that does not come from an index."""
     return {
         name: DirectUrl(url=package.file.url, info=ArchiveInfo(hashes=package.file.hashes))
@@ -254,7 +254,8 @@ def _version_order(old: str, new: str) -> int | None:
     return (after > before) - (after < before)
 
 
-def _action(old: str, new: str) -> Action:
+def action_between(old: str, new: str) -> Action:
+    """Return what replacing one version by another is called."""
     match _version_order(old, new):
         case 0:
             return "reinstall"
@@ -274,7 +275,8 @@ def _removal(installed: InstalledSet, name: str, cause: Cause) -> Change:
     return Change(action="remove", name=name, old="" if dist is None else dist.version, cause=cause)
 
 
-def _leaving(changes: Sequence[Change], installed: InstalledSet) -> tuple[InstalledDistribution, ...]:
+def leaving_of(changes: Sequence[Change], installed: InstalledSet) -> tuple[InstalledDistribution, ...]:
+    """Return the distributions that changes take away."""
     names = {change.name for change in changes if change.old is not None}
     return tuple(dist for dist in installed if dist.name in names) if names else ()
 
@@ -313,7 +315,7 @@ def _what(change: Change) -> str:
     return "be removed" if change.new is None else f"go back to {change.new}"
 
 
-def _breaks(
+def requirements_broken(
     changes: Sequence[Change],
     installed: InstalledSet,
     target: Target | None,

@@ -62,19 +62,24 @@ class Stage:
     def aside(self, place: str, path: str) -> Step:
         """Return the step that takes an existing entry of a place away."""
         self._aside += 1
-        old = f"{self._relative(self._part(place))}/{PREFIX}old-{self._aside}"
+        old = f"{self.relative(self._part(place))}/{PREFIX}old-{self._aside}"
         return ("rename", f"{self._prefix(place)}{path}", old)
+
+    @property
+    def has_old(self) -> bool:
+        """Whether any step takes an existing entry away."""
+        return self._aside > 0
 
     def into(self, place: str, path: str) -> Step:
         """Return the step that brings a staged entry into its place."""
-        return ("rename", self._relative(self._staged(place, path)), f"{self._prefix(place)}{path}")
+        return ("rename", self.relative(self._staged(place, path)), f"{self._prefix(place)}{path}")
 
     def missing_folders(self, place: str) -> list[Step]:
         """Return the steps that make the folder of a place where it is missing."""
         missing: list[Step] = []
         folder = self._places.folders[place]
         while folder != self._base and folder not in self._made and not os.path.isdir(folder):
-            missing.append(("mkdir", self._relative(folder)))
+            missing.append(("mkdir", self.relative(folder)))
             self._made.add(folder)
             folder = os.path.dirname(folder)
         return missing[::-1]
@@ -92,7 +97,7 @@ class Stage:
         others = [part for part in self._parts.values() if part != self._folder]
         if others:
             # Written before they are made: what recovery does not find would stay for ever.
-            text = "\n".join(self._relative(part) for part in others)
+            text = "\n".join(self.relative(part) for part in others)
             self._files.write_atomic(f"{self._folder}/{PARTS}", text.encode(errors="surrogateescape"))
         for part in others:
             mkdir(part)
@@ -219,7 +224,7 @@ class Stage:
         """Return the transaction's folder on the volume of a place; a new one lies in the place itself."""
         volume = self._volume_of(place)
         if volume not in self._parts:
-            folder = _existing(self._places.folders[place])
+            folder = existing_folder(self._places.folders[place])
             self._parts[volume] = f"{folder}{os.sep}{os.path.basename(self._folder)}{PART_SUFFIX}"
         return self._parts[volume]
 
@@ -234,7 +239,7 @@ class Stage:
         if place not in self._volumes:
             folder = self._places.folders[place]
             self._volumes[place] = (
-                self._volume if folder == self._base else self._files.volume(_existing(folder))
+                self._volume if folder == self._base else self._files.volume(existing_folder(folder))
             )
         return self._volumes[place]
 
@@ -242,9 +247,10 @@ class Stage:
         """Return what comes before a path of a place, to make it relative to site-packages."""
         folder = self._places.folders[place]
         self._changed[folder] = None
-        return "" if folder == self._base else self._relative(folder) + "/"
+        return "" if folder == self._base else self.relative(folder) + "/"
 
-    def _relative(self, path: str) -> str:
+    def relative(self, path: str) -> str:
+        """Return a path as steps have it: relative to site-packages."""
         if path.startswith(self._base + os.sep):
             return path[len(self._base) + 1 :]
         try:
@@ -322,7 +328,7 @@ def _teller(notices: list[Notice], source: str) -> Callable[[LinkKind, str], Non
     return tell
 
 
-def _existing(path: str) -> str:
+def existing_folder(path: str) -> str:
     """Return the path or its nearest ancestor that exists."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)

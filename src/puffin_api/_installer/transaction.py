@@ -52,7 +52,7 @@ from puffin_api._model.events import (
 )
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api._wheel.link import Linker
-from puffin_api.errors import Cancelled, NotWritable, PlanOutdated, PuffinError
+from puffin_api.errors import Cancelled, InstallFailed, NotWritable, PlanOutdated, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ if TYPE_CHECKING:
     from puffin_api._installer.journal import Files, Step
     from puffin_api._installer.placing import Moves
     from puffin_api._installer.site_packages import Listing
+    from puffin_api._installer.undo import UndoStore
     from puffin_api._model.cached import CachedWheel
-    from puffin_api._model.plan import Change, RemovedFiles
+    from puffin_api._model.plan import Before, Change, RemovedFiles
     from puffin_api._wheel.lay_out import Layout
     from puffin_api.errors import State
 
@@ -84,6 +85,10 @@ class CommitResult:
     """Seconds: ``lay-out``, ``wait`` (for the lock), ``check``, ``stage``, ``commit``, ``clean``."""
     removed: tuple[RemovedFiles, ...]
     """The files that the removed distributions had."""
+    before: Mapping[str, Before]
+    """What else was known of them, by name."""
+    restored: tuple[str, ...]
+    """The top-level modules that came back, where a change was undone."""
     trash: Task[None] | None
     """The clean-up where it goes on after the call; what it leaves, the next change removes."""
 
@@ -102,6 +107,8 @@ def commit(
     pump: Pump = SILENT,
     files: Files = OS_FILES,
     allow_conflicts: bool = False,
+    undo_store: UndoStore | None = None,
+    restore: str = "",
 ) -> CommitResult:
     """Make all changes of a plan, or none of them.
 
@@ -118,6 +125,8 @@ def commit(
         pump: Where events go and where cancelling comes from.
         files: How the disk is changed.
         allow_conflicts: Where two packages bring different files of one path, let the later one win.
+        undo_store: Where to keep what is replaced or removed; None to remove it.
+        restore: The transaction in the store whose old entries come back.
 
     Raises:
         PlanOutdated: The environment is not the one of the plan.
@@ -128,6 +137,8 @@ def commit(
     work = _Commit(changes, wheels, scheme, files=files, pump=pump, pool=pool)
     work.linker = linker or Linker()
     work.allow_conflicts = allow_conflicts
+    work.undo_store = undo_store
+    work.restore = restore
     try:
         work.prepare(executable, frozenset(requested))
         with lock:
@@ -147,6 +158,8 @@ class _Commit:
 
     linker: Linker
     allow_conflicts: bool
+    undo_store: UndoStore | None
+    restore: str
 
     def __init__(
         self,
@@ -178,6 +191,8 @@ class _Commit:
         self._layouts: list[Layout] = []
         self._notices: list[Notice] = []
         self._steps: list[Step] = []
+        self._trash = [self._folder]
+        self._restored: tuple[str, ...] = ()
         self._timings: dict[str, float] = {}
         self._clock = time.perf_counter()
 
@@ -190,7 +205,7 @@ class _Commit:
     def prepare(self, executable: str, requested: frozenset[str]) -> None:
         """Do what needs no lock: work out what each wheel puts where."""
         for change in self._changes:
-            if change.new is None:
+            if change.new is None or self.restore:
                 continue
             wheel = self._wheels[change.name]
             origin = change.direct_url
@@ -229,8 +244,23 @@ class _Commit:
         self._notices += moves.notices
         self._stage = Stage(self._folder, self._places, self._layouts, self._files)
         self._steps = self._list_steps(removal.entries, moves)
+        if self.restore:
+            self._restore(removal.entries)
         self._check_writable()
         self.lap("check")
+
+    def _restore(self, gone: Sequence[str]) -> None:
+        """Add the steps that bring back what an earlier change has put aside."""
+        kept = self.undo_store.read(self.restore, self.base) if self.undo_store else None
+        if kept is None:
+            raise InstallFailed(
+                "The change cannot be undone: what it replaced is not kept any more",
+                hint="Install the earlier versions.",
+                path=self.base,
+            )
+        self._steps += kept.steps(self._stage, gone, self._leaving.owners)
+        self._notices += kept.notices
+        self._restored = kept.modules()
 
     def stage(self) -> None:
         """Put everything that is new beside its place."""
@@ -262,10 +292,13 @@ class _Commit:
         self.lap("commit")
 
     def finish(self) -> CommitResult:
-        """Remove what is left over, unless it is so much that `empty_trash` is to do it."""
+        """Keep or remove what is left over, unless it is so much that `empty_trash` is to do it."""
+        if self.undo_store is not None and self._stage.has_old:
+            earlier = self.undo_store.keep(self._folder, self._files)
+            self._trash = [self._folder] if earlier is None else earlier
         if not self._is_much:
             try:
-                clean(self._folder, self._files)
+                _empty(self._trash, self._files)
             except OSError as error:  # the change is made; the next one removes what is left
                 self._note("trash-left", f"Old files could not be removed yet: {error}", path=self._folder)
         self.lap("clean")
@@ -277,23 +310,28 @@ class _Commit:
             notices=tuple(self._notices),
             timings=self._timings,
             removed=tuple(self._removed()),
+            before=self._leaving.before,
+            restored=self._restored,
             trash=None,
         )
 
     @property
     def _is_much(self) -> bool:
-        return self._pool is not None and self._leaving.files > _MANY_FILES
+        if self._pool is None or not self._trash:
+            return False
+        return self._leaving.files > _MANY_FILES or self._trash[0] != self._folder
 
     def empty_trash(self) -> Task[None] | None:
         """Have the pool remove what is left over, where that is much."""
         if self._pool is None or not self._is_much:
             return None
         try:
-            trash = self._pool.submit(lambda: clean(self._folder, self._files))
+            trash = self._pool.submit(lambda: _empty(self._trash, self._files))
         except RuntimeError:  # the client was closed meanwhile
-            self._discard()
+            with contextlib.suppress(OSError):
+                _empty(self._trash, self._files)
             return None
-        trash.on_done(functools.partial(_make_sure, trash, self._folder, self._files))
+        trash.on_done(functools.partial(_make_sure, trash, self._trash, self._files))
         return trash
 
     def _removed(self) -> Iterator[RemovedFiles]:
@@ -412,12 +450,17 @@ def _ignores_case(base: str, listing: Listing) -> bool:
     return False
 
 
-def _make_sure(trash: Task[None], folder: str, files: Files) -> None:
+def _empty(trash: Sequence[str], files: Files) -> None:
+    for folder in trash:
+        clean(folder, files)
+
+
+def _make_sure(task: Task[None], trash: Sequence[str], files: Files) -> None:
     """Empty the trash here and now where the pool was closed before it came to it."""
     try:
-        trash.result()
+        task.result()
     except Cancelled:
         with contextlib.suppress(OSError):  # what stays, the next change removes
-            clean(folder, files)
+            _empty(trash, files)
     except OSError:
         pass  # likewise

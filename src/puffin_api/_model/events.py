@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    Operation = Literal["resolve", "plan", "prepare", "install", "uninstall", "fetch", "recover"]
+    Operation = Literal["resolve", "plan", "prepare", "install", "uninstall", "fetch", "recover", "undo"]
 
 
 @attrs.frozen(kw_only=True)

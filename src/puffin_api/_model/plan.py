@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from puffin_api._model.resolution import DependencyPath, Resolution, ResolvedPackage
 
     Action = Literal["install", "upgrade", "downgrade", "reinstall", "remove"]
-    Cause = Literal["missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan"]
-    Mode = Literal["add", "sync", "uninstall"]
+    Cause = Literal["missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan", "undo"]
+    Mode = Literal["add", "sync", "uninstall", "undo"]
     RemovedFiles = tuple[str, Sequence[str]]
     """The folder around a distribution's metadata, and its files relative to that, as RECORD has them."""
 
@@ -42,7 +42,8 @@ class Change:
     """The version that will be there; None where it is removed."""
     cause: Cause = "missing"
     """Why it has to change: not there, another version, another origin (URL or index), there more than
-    once, asked for by the caller, not part of the resolution, or no longer needed by anything."""
+    once, asked for by the caller, not part of the resolution, no longer needed by anything, or part of a
+    change that is undone."""
     cached: bool = False
     """True where the wheel lies in the cache already."""
     package: ResolvedPackage | None = attrs.field(default=None, repr=False)
@@ -103,8 +104,10 @@ class Blocker:
     """Why a plan cannot be carried out as it stands."""
 
     code: str
-    """``downgrade-not-allowed`` or ``remove-not-allowed``."""
+    """``downgrade-not-allowed`` or ``remove-not-allowed`` for one package; ``externally-managed`` or
+    ``not-writable`` for the environment."""
     name: str
+    """The package; empty where it is the environment."""
     message: str
 
     def __str__(self) -> str:
@@ -157,6 +160,8 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     kept: int = 0
     """How many packages of the resolution are there already."""
+    undoes: str = ""
+    """The transaction that the plan undoes."""
     _leaving: tuple[InstalledDistribution, ...] = attrs.field(
         default=(), eq=False, repr=False, alias="leaving"
     )
@@ -225,6 +230,7 @@ class Plan:
             "download_bytes": self.download_bytes,
             "builds": list(self.builds),
             "kept": self.kept,
+            "undoes": self.undoes,
             "notices": [notice.to_dict() for notice in self.notices],
         }
 
@@ -254,6 +260,25 @@ class PreparedPlan:
 
 
 @attrs.frozen(kw_only=True)
+class Before:
+    """What a package was before a change, beside its version."""
+
+    requested: bool
+    """Whether a user had asked for it."""
+    direct_url: DirectUrl | None = None
+    """Its origin where that was not an index."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as JSON-able data."""
+        origin = self.direct_url
+        return {
+            "schema": 1,
+            "requested": self.requested,
+            "direct_url": None if origin is None else origin.to_dict(),
+        }
+
+
+@attrs.frozen(kw_only=True)
 class InstallReport:
     """What was done."""
 
@@ -264,8 +289,13 @@ class InstallReport:
     bytes_downloaded: int = 0
     transaction_id: str = ""
     """Empty where nothing had to be changed."""
+    environment: str = ""
+    """Where, for people to read."""
+    before: Mapping[str, Before] = attrs.field(factory=dict, hash=False)
+    """By name, what else was known of the packages that were replaced or removed."""
     _removed: tuple[RemovedFiles, ...] = attrs.field(default=(), eq=False, repr=False, alias="removed")
     _arrived: tuple[CachedWheel, ...] = attrs.field(default=(), eq=False, repr=False, alias="arrived")
+    _restored: tuple[str, ...] = attrs.field(default=(), eq=False, repr=False, alias="restored")
 
     @property
     def changed(self) -> bool:
@@ -282,7 +312,7 @@ class InstallReport:
 
         gone = [path for base, files in self._removed for path in module_paths(base, files)]
         fresh = {name for wheel in self._arrived for name in modules_of_wheel(wheel.manifest)}
-        return stale_report(gone, fresh, modules)
+        return stale_report(gone, fresh.union(self._restored), modules)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data, with a ``schema`` number."""
@@ -294,6 +324,8 @@ class InstallReport:
             "timings": dict(self.timings),
             "bytes_downloaded": self.bytes_downloaded,
             "transaction_id": self.transaction_id,
+            "environment": self.environment,
+            "before": {name: before.to_dict() for name, before in self.before.items()},
         }
 
 

@@ -1,0 +1,187 @@
+"""Changer: what all changes of an environment have in common, from a plan to a report."""
+
+from __future__ import annotations
+
+import os
+
+from puffin_api._api.environment import hold
+from puffin_api._installer import transaction
+from puffin_api._installer.staging import existing_folder
+from puffin_api._installer.undo import UndoStore
+from puffin_api._model.events import LockWaiting
+from puffin_api._model.names import normalize
+from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
+from puffin_api.errors import (
+    BuildForbidden,
+    EnvironmentProblem,
+    ExternallyManaged,
+    InstallFailed,
+    NotWritable,
+    PolicyDenied,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+    from puffin_api._api.environment import Environment
+    from puffin_api._api.wiring import ClientParts
+    from puffin_api._concurrency import Pump
+    from puffin_api._installer.journal import Files
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.events import Notice
+    from puffin_api._model.plan import Plan
+    from puffin_api.errors import PuffinError
+    from puffin_api.protocols import PlanReview
+
+
+class Changer:
+    """Carries out plans for one environment."""
+
+    def __init__(
+        self, environment: Environment, parts: ClientParts, review: PlanReview | None, files: Files
+    ) -> None:
+        self._environment = environment
+        self._parts = parts
+        self._review = review
+        self._files = files
+
+    def blockers(self) -> tuple[Blocker, ...]:
+        """Return what speaks against any change of the environment; see `Plan.blockers`."""
+        return tuple(Blocker(code=error.code, name="", message=str(error)) for error in self._obstacles())
+
+    def prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
+        """Bring all wheels of a plan into the cache."""
+        self.refuse(plan)
+        here = {wheel.name: wheel for wheel in plan.arriving}
+        packages = [change.package for change in plan.changes if change.package is not None]
+        missing = [package.file for package in packages if package.name not in here]
+        fetched, received = self._parts.prepare(missing, pump)
+        return PreparedPlan(plan=plan, wheels={**here, **fetched}, bytes_downloaded=received)
+
+    def refuse(self, plan: Plan) -> None:
+        """Raise whatever speaks against a plan, before anything is downloaded."""
+        if not plan.is_empty:
+            for error in self._obstacles():
+                raise error
+        forbidden = [blocker.message for blocker in plan.blockers if blocker.name]
+        if forbidden:
+            text = "; ".join(forbidden)
+            raise InstallFailed(
+                f"The plan is not allowed: {text}",
+                hint="Allow it with plan(..., allow=Allow(...)).",
+                path=str(self._environment.root),
+            )
+        if self._review is not None:
+            violations = tuple(self._review.review(plan))
+            if violations:
+                raise PolicyDenied(f"The plan was refused: {violations[0]}", violations=violations)
+        if plan.builds:
+            name = plan.builds[0]
+            raise BuildForbidden(f"{name} has no wheel for {self._environment.target}", package=name)
+
+    def commit(self, prepared: PreparedPlan, pump: Pump, requested: Iterable[str] | None) -> InstallReport:
+        """Carry out a plan whose wheels are in the cache."""
+        plan = prepared.plan
+        if plan.is_empty:
+            return InstallReport(notices=plan.notices)
+        names = plan.requested if requested is None else frozenset(map(normalize, requested))
+        result = transaction.commit(
+            plan.changes,
+            prepared.wheels,
+            self._scheme(),
+            executable=self._executable(),
+            requested=names,
+            lock=self._lock(pump),
+            expected_fingerprint=plan.environment_fingerprint,
+            linker=self._parts.linker,
+            pool=self._parts.pool,
+            pump=pump,
+            files=self._files,
+            undo_store=self._undo_store(),
+            restore=plan.undoes,
+        )
+        notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
+        arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())
+        return InstallReport(
+            changes=result.changes,
+            notices=notices,
+            timings=result.timings,
+            bytes_downloaded=prepared.bytes_downloaded,
+            transaction_id=result.transaction_id,
+            environment=str(self._environment.root),
+            before=result.before,
+            removed=result.removed,
+            arrived=arrived,
+            restored=result.restored,
+        )
+
+    def _lock(self, pump: Pump) -> AbstractContextManager[None]:
+        def waiting(_: str, owner: str) -> None:
+            pump.send(LockWaiting(path=str(self._environment.root), owner=owner))
+            pump.deliver()
+
+        return hold(self._environment, self._parts.cache.locks(waiting), cancel=pump)
+
+    def _scheme(self) -> Mapping[str, str]:
+        scheme = self._environment.scheme.to_dict()
+        scheme["headers"] = scheme.pop("include")
+        return scheme
+
+    def _executable(self) -> str:
+        environment = self._environment
+        if environment.has_interpreter:
+            return os.fspath(environment.interpreter.path)
+        return "python" if environment.target.markers["os_name"] == "nt" else "/usr/bin/env python3"
+
+    def check_not_managed(self) -> None:
+        """Raise where the environment is the system's."""
+        error = self._managed()
+        if error is not None:
+            raise error
+
+    def _obstacles(self) -> Iterator[PuffinError]:
+        managed = self._managed()
+        if managed is not None:
+            yield managed
+        scheme = self._environment.scheme
+        for folder in dict.fromkeys((scheme.purelib, scheme.platlib)):
+            there = existing_folder(folder)
+            if not self._files.is_writable(there):
+                yield NotWritable(f"The folder cannot be written: {there}", path=there)
+
+    def _managed(self) -> ExternallyManaged | None:
+        environment = self._environment
+        if not environment.has_interpreter:
+            return None
+        managed = environment.interpreter.info.externally_managed
+        if managed is None:
+            return None
+        return ExternallyManaged(
+            f"{environment.root} is managed by the system: {managed.message.strip()}",
+            hint="Create a virtual environment with Interpreter.create_venv and install there.",
+            path=str(managed.path),
+        )
+
+    def is_kept(self, transaction_id: str) -> bool:
+        """Tell whether what a change has replaced can be put back as it was."""
+        store, base = self._undo_store(), os.path.realpath(self._environment.scheme.purelib)
+        return store is not None and store.read(transaction_id, base) is not None
+
+    def _undo_store(self) -> UndoStore | None:
+        cache = self._parts.cache
+        if cache.read_only:
+            return None
+        base = os.path.realpath(self._environment.scheme.purelib)
+        return UndoStore(str(cache.layout.undo(base)), str(cache.layout.temporary))
+
+    def check_is_here(self, report: InstallReport) -> None:
+        """Raise where a report is about another environment."""
+        here = str(self._environment.root)
+        if report.changed and report.environment != here:
+            raise EnvironmentProblem(
+                f"The report is about {report.environment}, and this is {here}",
+                hint="Undo it with an installer for that environment.",
+                path=here,
+            )
