@@ -53,6 +53,7 @@ def program(content):
         assert archive.namelist() == ["__main__.py"]
         assert archive.testzip() is None
         script = archive.read("__main__.py").decode()
+        assert archive.infolist()[0].create_system == 0  # not that of the system that made it
         start = archive.infolist()[0].header_offset
     head = content[:start]
     return machine, subsystem, head[head.rindex(b"#!") :].decode(), script
