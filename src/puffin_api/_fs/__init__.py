@@ -21,5 +21,6 @@ from puffin_api._fs.directory_links import choose_directory_link as choose_direc
 from puffin_api._fs.directory_links import linked_text as linked_text
 from puffin_api._fs.directory_links import read_directory_link as read_directory_link
 from puffin_api._fs.places import is_inside as is_inside
+from puffin_api._fs.places import longest_path as longest_path
 from puffin_api._fs.places import resolves_inside as resolves_inside
 from puffin_api._fs.places import same_volume as same_volume

@@ -1,8 +1,9 @@
-"""Where paths lie: inside a root, on which volume."""
+"""Where paths lie: inside a root, on which volume; and how long they may be."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,3 +47,24 @@ def _device(path: AnyPath) -> int:
             if parent == place:
                 raise
             place = parent
+
+
+if sys.platform == "win32":
+
+    def longest_path() -> int | None:
+        """Return how many characters a path may have; None where long paths are switched on."""
+        import winreg
+
+        key = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as handle:
+                switched_on = winreg.QueryValueEx(handle, "LongPathsEnabled")[0] == 1
+        except OSError:
+            switched_on = False
+        return None if switched_on else 259
+
+else:
+
+    def longest_path() -> int | None:
+        """Return None: here the system says when a path is too long."""
+        return None

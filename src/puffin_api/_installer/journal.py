@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import shutil
+import stat
+import sys
 
-from puffin_api._fs import remove_tree, rename, write_atomic
+from puffin_api._fs import longest_path, remove_tree, rename, write_atomic
 from puffin_api._wheel.link import STANDARD_WAYS
 from puffin_api.errors import RollbackFailed
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from puffin_api._fs import LinkKind
 
     Step = tuple[str, ...]
-    """``("mkdir", path)`` or ``("rename", from, to)``; paths are relative to site-packages."""
+    """``("mkdir", path)``, ``("rmdir", path)`` or ``("rename", from, to)``; paths are relative to
+    site-packages."""
 
 FORMAT = 1
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -60,7 +63,9 @@ class Files:
     __slots__ = (
         "free_bytes",
         "is_writable",
+        "longest_path",
         "mkdir",
+        "moves_open_folders",
         "remove_tree",
         "rename",
         "rmdir",
@@ -82,6 +87,10 @@ class Files:
         self.free_bytes: Callable[[str], int] = _free_bytes
         self.is_writable: Callable[[str], bool] = _is_writable
         self.volume: Callable[[str], int] = _volume
+        self.moves_open_folders: bool = sys.platform != "win32"
+        """Whether a folder can be renamed while a program runs that lies in it."""
+        self.longest_path: int | None = longest_path()
+        """The characters that a path may have; None where the system says so when it meets one."""
         self.ways: Mapping[LinkKind, Callable[[str, str], None]] = STANDARD_WAYS
 
 
@@ -136,8 +145,10 @@ def run_steps(base: str, steps: Iterable[Step], files: Files, check: Callable[[]
         check()
         if step[0] == "rename":
             files.rename(join(base, step[1]), join(base, step[2]))
-        else:
+        elif step[0] == "mkdir":
             files.mkdir(join(base, step[1]))
+        else:
+            files.rmdir(join(base, step[1]))
 
 
 def undo_steps(base: str, steps: Sequence[Step], files: Files) -> None:
@@ -154,9 +165,44 @@ def undo_steps(base: str, steps: Sequence[Step], files: Files) -> None:
         if step[0] == "mkdir":
             _remove_folder(first, files)
             continue
+        if step[0] == "rmdir":
+            if not is_there(first):
+                files.mkdir(first)
+            continue
         second = os.path.join(base, step[2])
-        if not os.path.lexists(first) and os.path.lexists(second):
+        if not is_there(first) and is_there(second):
             files.rename(second, first)
+
+
+def is_there(path: str) -> bool:
+    """Tell whether something stands at a path, be it a link that leads nowhere.
+
+    Unlike ``os.path.lexists`` it never takes "cannot be told" for "no": a file would be lost.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether a path leads to a folder; unlike ``os.path.isdir``, as strictly as `is_there`.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link that leads to itself
+            return False
+        raise
 
 
 def needs_recovery(folder: str, reason: str) -> RollbackFailed:
@@ -172,10 +218,12 @@ def needs_recovery(folder: str, reason: str) -> RollbackFailed:
 
 
 def _remove_folder(path: str, files: Files) -> None:
+    if not is_there(path):
+        return  # a read-only disk refuses even to remove what is not there
     try:
         files.rmdir(path)
     except FileNotFoundError:
-        pass  # not made yet, or removed before a crash
+        pass  # somebody else has just removed it
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise  # somebody else put something in: then it is theirs
@@ -183,8 +231,8 @@ def _remove_folder(path: str, files: Files) -> None:
 
 def _step(item: Sequence[str]) -> Step:
     match item:
-        case ["mkdir", str(path)]:
-            return ("mkdir", path)
+        case ["mkdir" | "rmdir" as kind, str(path)]:
+            return (kind, path)
         case ["rename", str(source), str(target)]:
             return ("rename", source, target)
         case _:

@@ -19,6 +19,7 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BUSY = {errno.EBUSY, errno.ETXTBSY}
 # ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION: Windows says "denied" for a file that is open.
 _WINDOWS_BUSY = {32, 33}
+_WINDOWS_TOO_LONG = 206  # ERROR_FILENAME_EXCED_RANGE
 
 
 def typed_error(error: OSError, *, doing: str, place: str) -> PuffinError:
@@ -38,7 +39,7 @@ def typed_error(error: OSError, *, doing: str, place: str) -> PuffinError:
         return DiskFull(message, path=path, needed=None, free=_free_bytes(place))
     if error.errno in _DENIED:
         return NotWritable(message, path=path)
-    if error.errno == errno.ENAMETOOLONG:
+    if error.errno == errno.ENAMETOOLONG or getattr(error, "winerror", None) == _WINDOWS_TOO_LONG:
         return PathTooLong(message, path=path)
     return InstallFailed(message, path=path)
 

@@ -11,10 +11,12 @@ from puffin_api._installer.journal import (
     OS_FILES,
     PARTS,
     PREFIX,
+    is_there,
     needs_recovery,
     read_journal,
     undo_steps,
 )
+from puffin_api._installer.os_errors import typed_error
 from puffin_api._model.plan import Recovered, RecoveryReport
 
 TYPE_CHECKING = False
@@ -29,11 +31,17 @@ PART_SUFFIX = ".part"
 
 
 def find_interrupted(site_packages: Path | str) -> list[str]:
-    """Return the folders of transactions that did not end, by one look at site-packages."""
+    """Return the folders of transactions that did not end, by one look at site-packages.
+
+    Raises:
+        PuffinError: The folder cannot be read; one that is missing has none.
+    """
     try:
         names = os.listdir(site_packages)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise typed_error(error, doing="look for interrupted changes", place=str(site_packages)) from error
     return [os.path.join(site_packages, name) for name in sorted(names) if is_transaction(name)]
 
 
@@ -63,11 +71,11 @@ def recover_one(folder: str, files: Files = OS_FILES) -> Recovered:
         RollbackFailed: It can neither be finished nor undone now.
     """
     transaction = os.path.basename(folder).removeprefix(PREFIX)
-    if os.path.lexists(f"{folder}/{MARK}"):
-        with suppress(OSError):  # such as a library that a program still runs; the next one tries again
-            clean(folder, files)
-        return Recovered(transaction, "finished")
     try:
+        if is_there(f"{folder}/{MARK}"):
+            with suppress(OSError):  # such as a library that a program still runs; the next one tries again
+                clean(folder, files)
+            return Recovered(transaction, "finished")
         steps = read_journal(folder)
         if steps is None:
             clean(folder, files)
@@ -85,11 +93,13 @@ def clean(folder: str, files: Files) -> None:
     Raises:
         OSError: Something could not be removed; it may be tried again.
     """
-    for part in _parts(folder):
-        files.remove_tree(part)
-    # The journal goes first: half removed, the folder must not be taken for one with renames to undo.
+    parts = _parts(folder)
+    # The journal goes first: half removed, the folders must not be taken for ones with renames to undo.
     # The mark goes last: what cannot be removed yet must not be taken for an interrupted change.
     _unlink(f"{folder}/{JOURNAL}", files)
+    # The parts go before the list of them: without it nobody finds them any more.
+    for part in parts:
+        files.remove_tree(part)
     for name in _names(folder):
         files.remove_tree(f"{folder}/{name}")
     _unlink(f"{folder}/{MARK}", files)
@@ -113,7 +123,7 @@ def _parts(folder: str) -> list[str]:
     try:
         with open(f"{folder}/{PARTS}", encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().split("\n")
-    except OSError:
+    except FileNotFoundError:
         return []
     # Only names that a transaction gives: a damaged list must not remove anything else.
     base = os.path.dirname(folder)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from puffin_api._installer.journal import PARTS, PREFIX
+from puffin_api._installer.journal import PARTS, PREFIX, is_folder
 from puffin_api._installer.recovery import PART_SUFFIX
 from puffin_api._model.events import Notice
 from puffin_api._wheel.link import link_files
-from puffin_api.errors import DiskFull
+from puffin_api.errors import DiskFull, PathTooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Stage:
         """Return the steps that make the folder of a place where it is missing."""
         missing: list[Step] = []
         folder = self._places.folders[place]
-        while folder != self._base and folder not in self._made and not os.path.isdir(folder):
+        while folder != self._base and folder not in self._made and not is_folder(folder):
             missing.append(("mkdir", self.relative(folder)))
             self._made.add(folder)
             folder = os.path.dirname(folder)
@@ -87,6 +87,29 @@ class Stage:
     def changed_folders(self) -> Iterable[str]:
         """Return the folders of the places that the steps so far change."""
         return self._changed.keys()
+
+    def check_lengths(self) -> None:
+        """Find paths that are too long, where the system would fail in some odd way.
+
+        Where files wait, their paths are the longest that they have.
+
+        Raises:
+            PathTooLong: There is one.
+        """
+        limit = self._files.longest_path
+        if limit is None:
+            return
+        for layout in self._layouts:
+            paths = [f"{self._new(layout.place)}/{path}" for path in layout.tree]
+            paths += [f"{self._new(layout.place)}/{path}" for path, _ in layout.dist_info]
+            paths += [self._staged(extra.place, extra.path) for extra in layout.extra]
+            longest = max(paths, key=len, default="")
+            if len(longest) > limit:
+                raise PathTooLong(
+                    f"A path of {layout.name} would have {len(longest)} characters, and {limit} are possible",
+                    hint="Use an environment in a shorter folder, or switch long paths on.",
+                    path=longest,
+                )
 
     # -- making
 
@@ -330,6 +353,6 @@ def _teller(notices: list[Notice], source: str) -> Callable[[LinkKind, str], Non
 
 def existing_folder(path: str) -> str:
     """Return the path or its nearest ancestor that exists."""
-    while not os.path.isdir(path):
+    while not os.path.isdir(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path

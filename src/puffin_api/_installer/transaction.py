@@ -36,6 +36,7 @@ from puffin_api._installer.journal import (
     write_journal,
 )
 from puffin_api._installer.leaving import Leaving
+from puffin_api._installer.open_files import take_apart
 from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.placing import Placer
 from puffin_api._installer.recovery import clean, is_transaction, recover_one
@@ -231,10 +232,14 @@ class _Commit:
         self._leaving = leaving = Leaving(listing, names, self._places)
         removal = leaving.plan()
         self._notices += leaving.notices
+        entries, emptied = removal.entries, list[str]()
+        if not self._files.moves_open_folders:
+            entries, emptied = take_apart(entries)
+        gone = [*entries, *emptied]
         placer = Placer(
             self._layouts,
             self._places,
-            gone=set(removal.entries) | leaving.replaced,
+            gone={*gone, *leaving.replaced},
             names=listing.names,
             owners=leaving.owners,
             ignores_case=_ignores_case(self.base, listing),
@@ -243,9 +248,10 @@ class _Commit:
         moves = placer.moves()
         self._notices += moves.notices
         self._stage = Stage(self._folder, self._places, self._layouts, self._files)
-        self._steps = self._list_steps(removal.entries, moves)
+        self._steps = self._list_steps(entries, emptied, moves)
         if self.restore:
-            self._restore(removal.entries)
+            self._restore(gone)
+        self._stage.check_lengths()
         self._check_writable()
         self.lap("check")
 
@@ -372,11 +378,12 @@ class _Commit:
             diff=diff,
         )
 
-    def _list_steps(self, entries: Sequence[str], moves: Moves) -> list[Step]:
+    def _list_steps(self, entries: Sequence[str], emptied: Sequence[str], moves: Moves) -> list[Step]:
         """Old files away, folders that are missing, new files in; the metadata folders last of each."""
         stage = self._stage
         ordered = sorted(entries, key=lambda path: path.endswith(".dist-info"))
         steps: list[Step] = [stage.aside_path(path) for path in ordered]
+        steps += [("rmdir", stage.relative(folder)) for folder in emptied]
         steps += [stage.aside(place, path) for place, path in moves.aside]
         steps += [stage.aside("purelib", name) for name in self._leaving.edits]
         for place in dict.fromkeys(place for place, _ in moves.into):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 
 from puffin_api._fs import unique_name
-from puffin_api._installer.journal import MARK, PARTS, PREFIX, read_steps
+from puffin_api._installer.journal import MARK, PARTS, PREFIX, is_there, read_steps
 from puffin_api._model.dist_info import top_level_modules
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import record_paths
@@ -55,10 +55,10 @@ class UndoStore:
         Returns:
             What is to be removed now; None where it could not be kept, as on another volume.
         """
-        if os.path.lexists(f"{transaction_folder}/{PARTS}"):
-            return None  # some of it lies on other volumes
         name = os.path.basename(transaction_folder).removeprefix(PREFIX)
         try:
+            if is_there(f"{transaction_folder}/{PARTS}"):
+                return None  # some of it lies on other volumes
             earlier = self._names()
             if earlier is None:
                 os.makedirs(self._folder, exist_ok=True)
@@ -78,7 +78,7 @@ class UndoStore:
             for step in steps
             if step[0] == "rename" and os.path.basename(step[2]).startswith(_OLD)
         ]
-        return Kept([entry for entry in entries if os.path.lexists(entry[1])])
+        return Kept([entry for entry in entries if is_there(entry[1])])
 
     def _names(self) -> list[str] | None:
         try:
@@ -170,7 +170,7 @@ class _Restoring:
         self.steps.append(("rename", self._stage.relative(source), self._stage.relative(target)))
 
     def _is_free(self, path: str) -> bool:
-        return self._is_gone(path) or not os.path.lexists(path)
+        return self._is_gone(path) or not is_there(path)
 
     def _is_gone(self, path: str) -> bool:
         return path in self._gone or any(folder in self._gone for folder in _parents(path))
