@@ -231,7 +231,9 @@ CHANGE = {
     "direct_url": (*DIRECT_URL, None),
 }
 BREAK = {"schema": 1, "name": str, "version": str, "requirement": str, "becomes": TEXT_OR_NULL}
-BLOCKERS = {"downgrade-not-allowed", "remove-not-allowed", "externally-managed", "not-writable"}
+BLOCKERS = {"downgrade-not-allowed", "remove-not-allowed", "externally-managed", "not-writable"} | {
+    "disk-full"
+}
 BLOCKER = {"schema": 1, "code": BLOCKERS, "name": str, "message": str}
 BEFORE = {"schema": 1, "requested": bool, "direct_url": (*DIRECT_URL, None)}
 PLAN = {

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from puffin_api import Cache, Environment, Installer, Resolver
+from puffin_api._installer.journal import Files
 from puffin_api.errors import (
     CacheUnavailable,
     DiskFull,
@@ -26,6 +27,7 @@ from tests.integration.job_kit import (
     check_error,
     failure,
     find_error,
+    graph_files,
     install,
     leftovers,
     run_program,
@@ -223,6 +225,29 @@ def test_a_cache_without_room_for_a_download(environment, make_client, tmp_path)
 
     check_error(error, DiskFull, "disk-full", needed=file.size, retryable=True)
     assert not Path(error.path).exists()
+
+
+class NearlyFull(Files):
+    """A disk with a few bytes left."""
+
+    def __init__(self):
+        super().__init__()
+        self.free_bytes = lambda path: 1000
+
+
+def test_downloads_that_will_not_fit_are_told_before_the_first_one(environment, make_client, serve):
+    index = serve(graph_files(ballast=3000))
+    client = make_client(index)
+    resolution = Resolver(client).resolve(["app"], target=environment)
+    installer = Installer(environment, client, files=NearlyFull())
+    index.forget()
+
+    plan = installer.plan(resolution)
+    error = find_error(lambda: installer.install(plan))
+
+    assert [blocker.code for blocker in plan.blockers] == ["disk-full"]
+    check_error(error, DiskFull, "disk-full", state="untouched", needed=plan.download_bytes, free=1000)
+    assert index.requests == []
 
 
 SMALL_VOLUME = """

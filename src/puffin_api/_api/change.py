@@ -13,6 +13,7 @@ from puffin_api._model.names import normalize
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
 from puffin_api.errors import (
     BuildForbidden,
+    DiskFull,
     EnvironmentProblem,
     ExternallyManaged,
     InstallFailed,
@@ -47,9 +48,10 @@ class Changer:
         self._review = review
         self._files = files
 
-    def blockers(self) -> tuple[Blocker, ...]:
-        """Return what speaks against any change of the environment; see `Plan.blockers`."""
-        return tuple(Blocker(code=error.code, name="", message=str(error)) for error in self._obstacles())
+    def blockers(self, plan: Plan) -> tuple[Blocker, ...]:
+        """Return what the environment and the cache have against a plan; see `Plan.blockers`."""
+        errors = self._obstacles(plan)
+        return tuple(Blocker(code=error.code, name="", message=str(error)) for error in errors)
 
     def prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
         """Bring all wheels of a plan into the cache."""
@@ -62,9 +64,8 @@ class Changer:
 
     def refuse(self, plan: Plan) -> None:
         """Raise whatever speaks against a plan, before anything is downloaded."""
-        if not plan.is_empty:
-            for error in self._obstacles():
-                raise error
+        for error in self._obstacles(plan):
+            raise error
         forbidden = [blocker.message for blocker in plan.blockers if blocker.name]
         if forbidden:
             text = "; ".join(forbidden)
@@ -141,7 +142,9 @@ class Changer:
         if error is not None:
             raise error
 
-    def _obstacles(self) -> Iterator[PuffinError]:
+    def _obstacles(self, plan: Plan) -> Iterator[PuffinError]:
+        if plan.is_empty:
+            return
         managed = self._managed()
         if managed is not None:
             yield managed
@@ -150,6 +153,11 @@ class Changer:
             there = existing_folder(folder)
             if not self._files.is_writable(there):
                 yield NotWritable(f"The folder cannot be written: {there}", path=there)
+        needed = plan.download_bytes  # unpacked it is more, but that much is certain
+        cache = str(self._parts.cache.layout.root)
+        if needed and needed > (free := self._files.free_bytes(cache)):
+            message = f"{needed} bytes have to be fetched and {free} are free on the volume of {cache}"
+            yield DiskFull(message, path=cache, needed=needed, free=free)
 
     def _managed(self) -> ExternallyManaged | None:
         environment = self._environment

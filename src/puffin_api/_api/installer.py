@@ -258,8 +258,8 @@ class Installer:
 
     def _complete(self, plan: Plan, terms: Mapping[str, object]) -> Plan:
         """Add what the planner does not know: how the plan was asked for, and what its place is like."""
-        blockers = () if plan.is_empty else self._work.blockers()
-        return attrs.evolve(plan, terms=terms, blockers=(*blockers, *plan.blockers))
+        blockers = (*self._work.blockers(plan), *plan.blockers)
+        return attrs.evolve(plan, terms=terms, blockers=blockers)
 
     def _resolution(
         self,

@@ -104,10 +104,10 @@ class Blocker:
     """Why a plan cannot be carried out as it stands."""
 
     code: str
-    """``downgrade-not-allowed`` or ``remove-not-allowed`` for one package; ``externally-managed`` or
-    ``not-writable`` for the environment."""
+    """``downgrade-not-allowed`` or ``remove-not-allowed`` for one package; ``externally-managed``,
+    ``not-writable`` or ``disk-full`` for the place."""
     name: str
-    """The package; empty where it is the environment."""
+    """The package; empty where it is the place."""
     message: str
 
     def __str__(self) -> str:
