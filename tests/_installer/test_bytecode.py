@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -216,12 +217,17 @@ def test_a_file_that_ends_the_interpreter_takes_no_other_with_it(tmp_path, compi
 
 
 def test_code_of_the_environment_does_not_run(tmp_path, compiled):
+    venv.create(tmp_path / "venv", with_pip=False)
+    (site,) = [*tmp_path.glob("venv/lib/python3*/site-packages"), *tmp_path.glob("venv/Lib/site-packages")]
     marker = tmp_path / "ran"
-    sources = write(tmp_path, 1, text=f"open({str(marker)!r}, 'w')\n")
-    (tmp_path / "py_compile.py").write_text(f"open({str(marker)!r}, 'w')\n")
-    (tmp_path / "sitecustomize.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    text = f"open({str(marker)!r}, 'w')\n"
+    sources = write(site, 1, text=text)
+    for name in ("sitecustomize.py", "py_compile.py"):
+        (site / name).write_text(text)
+    (site / "a.pth").write_text(f"import sys; {text}")
+    (python,) = [*tmp_path.glob("venv/bin/python"), *tmp_path.glob("venv/Scripts/python.exe")]
 
-    assert compiled([*sources, tmp_path / "py_compile.py"], scratch=tmp_path) == []
+    assert compiled([*sources, site / "py_compile.py"], interpreter=python) == []
 
     assert not marker.exists()
     assert cache_of(sources[0]).exists()
