@@ -1,7 +1,8 @@
 """Compiles the modules of what was installed, by the interpreter that will import them.
 
 Compiled files are a cache: they come after the commit, do not appear in RECORD, and what goes wrong with
-them is told and harms nothing. Both pip and uv remove them with their sources all the same, and so do we.
+them is told and harms nothing. They go with their sources all the same when we or pip remove those; uv leaves
+those of modules beside other packages, as it does after its own installations.
 """
 
 from __future__ import annotations
