@@ -38,6 +38,7 @@ def test_the_names_of_the_buckets_are_part_of_the_format():
         "flat-index-v0",
         "git-v0",
         "interpreter-v0",
+        "undo-v0",
     ]
 
 

@@ -213,3 +213,46 @@ def test_the_lock_of_a_process_that_died_is_free(path):
 
     with FileLocks(pause=nobody_waits).hold(path, what="it"):
         pass
+
+
+def die_holding_a_marker(path):
+    hold = FileLocks(take=no_locks).hold(path, what="dying")
+    hold.__enter__()
+    os._exit(3)
+
+
+def test_the_marker_of_a_process_that_died_does_not_block(path):
+    other = multiprocessing.get_context("spawn").Process(target=die_holding_a_marker, args=(path,))
+    other.start()
+    other.join()
+    assert other.exitcode == 3
+    assert path.with_name(f"{path.name}.marker").exists()
+
+    with FileLocks(0, take=no_locks).hold(path, what="it"):
+        pass
+
+
+def test_whoever_waits_for_a_marker_is_told_the_owner_too(path):
+    waits = []
+    with (
+        FileLocks(take=no_locks).hold(path, what="building flask"),
+        pytest.raises(LockTimeout) as caught,
+        FileLocks(0, take=no_locks).hold(path, what="it", on_wait=lambda *told: waits.append(told)),
+    ):
+        pass
+
+    assert f"process {os.getpid()} on " in caught.value.owner
+    assert "(building flask)" in caught.value.owner
+    assert waits == [("it", caught.value.owner)]
+
+
+def test_one_lock_may_have_listeners_of_its_own(path):
+    told = []
+    locks = FileLocks(0, on_degraded=lambda *_: told.append("all"), take=no_locks)
+
+    with locks.hold(path, what="it", on_degraded=lambda _, how: told.append(how)):
+        pass
+    with locks.hold(path, what="it"):
+        pass
+
+    assert told == ["soft", "all"]

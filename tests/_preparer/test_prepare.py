@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
 from contextlib import contextmanager
 
@@ -10,14 +12,17 @@ from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.layout import CacheLayout
 from puffin_api._cache.locks import FileLocks
 from puffin_api._concurrency import Pump, WorkerPool
-from puffin_api._fs import SymlinkDirectoryLink
+from puffin_api._fs import SymlinkDirectoryLink, remove_tree
 from puffin_api._model.cancel import CancelToken
+from puffin_api._model.events import LockWaiting, Notice
 from puffin_api._model.file import DistFile
 from puffin_api._preparer.prepare import WheelPreparer
+from puffin_api._preparer.telling import Telling
 from puffin_api._preparer.wheel_index import CachedWheels
+from puffin_api._testing.doubles import RecordingReporter
 from puffin_api._testing.wheels import make_wheel
 from puffin_api._wheel.manifest import read_manifest_and_hashes
-from puffin_api.errors import Cancelled, ConnectFailed, MetadataInvalid, UnsafeArchive
+from puffin_api.errors import CacheUnavailable, Cancelled, ConnectFailed, MetadataInvalid, UnsafeArchive
 
 WAIT = 20.0
 
@@ -204,7 +209,7 @@ def in_threads(calls):
 
 
 @contextmanager
-def no_lock(path, *, what, cancel):
+def no_lock(path, *, what, **_):
     yield
 
 
@@ -250,7 +255,7 @@ def test_the_lock_is_that_of_the_file_and_says_what_for(setting):
     seen = []
 
     @contextmanager
-    def lock(path, *, what, cancel):
+    def lock(path, *, what, **_):
         seen.append((path, what))
         yield
 
@@ -299,3 +304,132 @@ def test_a_cancelled_call_fetches_nothing(setting):
         setting.preparer().prepare_wheels([dist_file("a")], pump=Pump(cancel=token))
 
     assert setting.fetch.asked == []
+
+
+def damaged(wheel):
+    """Edit a file of an archive as through a hard link."""
+    (wheel.archive / "files" / wheel.name / "__init__.py").write_bytes(b"edited in place")
+
+
+def test_a_damaged_archive_is_fetched_anew_and_told_once(setting):
+    file = dist_file("a")
+    preparer, reporter = setting.preparer(), RecordingReporter()
+    pump = Pump(reporter.on_event)
+    telling = Telling(pump)
+    old = preparer.prepare_wheels([file], pump=Pump())["a"]
+    damaged(old)
+
+    new = preparer.prepare_wheels([file], pump=pump, telling=telling)["a"]
+    pump.close()
+
+    assert new.archive != old.archive
+    assert (new.archive / "files" / "a" / "__init__.py").read_bytes() == b""
+    assert setting.fetch.asked == ["a", "a"]
+    (notice,) = telling.notices
+    assert notice.code == "cache-repaired"
+    assert notice.data["path"] == str(old.archive)
+    assert "__init__.py" in notice.data["damage"]
+    assert [event for event in reporter.events if isinstance(event, Notice)] == [notice]
+
+
+def test_the_link_to_a_damaged_archive_goes_even_if_it_cannot_be_fetched(setting):
+    file = dist_file("a")
+    preparer = setting.preparer()
+    damaged(preparer.prepare_wheels([file], pump=Pump())["a"])
+    setting.fetch.errors["a"] = ConnectFailed("no connection", url="https://files.test/a")
+
+    with pytest.raises(ConnectFailed):
+        preparer.prepare_wheels([file], pump=Pump())
+
+    assert CachedWheels(setting.layout, setting.store).lookup(file) is None
+
+
+def test_wheels_that_were_found_before_are_looked_at_again(setting):
+    preparer, telling = setting.preparer(), Telling(Pump())
+    wheels = preparer.prepare_wheels([dist_file(name) for name in "abc"], pump=Pump())
+    damaged(wheels["a"])
+    remove_tree(wheels["b"].archive)
+
+    whole = preparer.intact(wheels.values(), pump=Pump(), telling=telling)
+
+    assert whole == {"c": wheels["c"]}
+    assert [notice.data["name"] for notice in telling.notices] == ["a"], "a pruned one is no damage"
+    assert preparer.prepare_wheels([dist_file(name) for name in "abc"], pump=Pump()).keys() == set("abc")
+    assert sorted(setting.fetch.asked) == ["a", "a", "b", "b", "c"]
+
+
+def test_whoever_waits_for_another_process_says_for_whom(setting):
+    file = dist_file("a")
+    reporter = RecordingReporter()
+    link = CachedWheels(setting.layout, setting.store).link(file)
+    lock = setting.layout.lock("wheel", str(link.relative_to(setting.layout.root)))
+    other = FileLocks().hold(lock, what="fetching a-1.0-py3-none-any.whl")
+    other.__enter__()
+
+    def on_event(event):
+        reporter.on_event(event)
+        if isinstance(event, LockWaiting):
+            other.__exit__(None, None, None)
+
+    setting.preparer().prepare_wheels([file], pump=Pump(on_event))
+
+    (waiting,) = [event for event in reporter.events if isinstance(event, LockWaiting)]
+    assert waiting.path == str(link)
+    assert f"process {os.getpid()} on " in waiting.owner
+    assert "(fetching a-1.0-py3-none-any.whl)" in waiting.owner
+
+
+def test_without_locks_the_work_is_done_and_the_notice_comes_once(setting):
+    def no_locks(_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    telling = Telling(Pump())
+    lock = FileLocks(WAIT, take=no_locks).hold
+
+    wheels = setting.preparer(lock=lock).prepare_wheels(
+        [dist_file("a"), dist_file("b")], pump=Pump(), telling=telling
+    )
+
+    assert wheels.keys() == {"a", "b"}
+    (notice,) = telling.notices
+    assert notice.code == "locks-degraded"
+    assert notice.data["how"] == "soft"
+
+
+def test_what_is_used_is_taken_before_it_is_looked_at(setting):
+    taken = []
+
+    def take(archives):
+        taken.append([archive.is_dir() for archive in archives])
+
+    setting.preparer(take=take).prepare_wheels([dist_file("a")], pump=Pump())
+    setting.preparer(take=take).prepare_wheels([dist_file("a"), dist_file("b")], pump=Pump())
+
+    assert taken == [[], [True], [True], [True]]
+
+
+def test_what_was_pruned_before_it_could_be_taken_is_made_again(setting):
+    pruned = []
+
+    def take(archives):
+        for archive in archives:
+            if not pruned:
+                pruned.append(archive)
+                remove_tree(archive)
+
+    wheels = setting.preparer(take=take).prepare_wheels([dist_file("a")], pump=Pump())
+
+    assert wheels["a"].archive.is_dir()
+    assert setting.fetch.asked == ["a", "a"]
+
+
+def test_a_read_only_cache_is_not_even_locked(tmp_path):
+    setting = Setting(tmp_path / "cache")
+    before = sorted(tmp_path.rglob("*"))
+    store = ArchiveStore(setting.layout, SymlinkDirectoryLink(), read_only=True)
+
+    with pytest.raises(CacheUnavailable):
+        setting.preparer(store=store).prepare_wheels([dist_file("a")], pump=Pump())
+
+    assert sorted(tmp_path.rglob("*")) == before
+    setting.pool.close()

@@ -8,7 +8,7 @@ from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.layout import CacheLayout, index_kind, path_kind, url_kind
 from puffin_api._fs import PointerFileDirectoryLink, SymlinkDirectoryLink
 from puffin_api._model.file import DistFile
-from puffin_api._preparer.wheel_index import CachedWheels, wheel_kind
+from puffin_api._preparer.wheel_index import GONE, CachedWheels, wheel_kind
 from puffin_api._testing.wheels import make_wheel
 from puffin_api._urls import path_to_url
 from puffin_api._wheel.unpack import unpack_wheel
@@ -81,8 +81,8 @@ def test_the_link_decides_even_when_the_archive_is_remembered(cache):
 def test_a_wheel_with_digests_is_looked_up_again_once_its_link_or_archive_is_another(cache, monkeypatch):
     file = dist_file(hashes={"sha256": "aa"})
     followed = []
-    lookup = ArchiveStore.lookup
-    monkeypatch.setattr(ArchiveStore, "lookup", lambda *args: followed.append(1) or lookup(*args))
+    candidates = ArchiveStore.candidates
+    monkeypatch.setattr(ArchiveStore, "candidates", lambda *args: followed.append(1) or candidates(*args))
     wheels = CachedWheels(*cache)
     first = publish(cache, file, source_hashes={"sha256": "aa"})
 
@@ -171,3 +171,110 @@ def test_the_caller_may_know_better_where_files_come_from(cache):
     wheels = CachedWheels(layout, store, kind=lambda file: "special")
 
     assert wheels.link(dist_file()) == layout.wheel("special", "demo", "demo-1.0-py3-none-any")
+
+
+def edit(archive, *, later=10**9):
+    """Write to a file of an archive through a link, as an editor would."""
+    file = archive / "files" / "demo" / "__init__.py"
+    when = os.stat(archive / "manifest.json").st_mtime_ns + later
+    file.write_bytes(b"changed")
+    os.utime(file, ns=(when, when))
+
+
+def test_a_damaged_archive_is_told_and_not_found_again(cache):
+    file = dist_file(hashes={"sha256": "aa"})
+    archive = publish(cache, file, source_hashes={"sha256": "aa"})
+    wheels = CachedWheels(*cache)
+    wheel = wheels.lookup(file)
+    assert wheels.damage(wheel) == ""
+
+    edit(archive)
+
+    assert wheels.lookup(file) is wheel, "a look-up costs nothing"
+    assert "demo/__init__.py" in wheels.damage(wheel)
+    assert wheels.lookup(file) is None
+    assert cache[1].lookup(wheels.link(file)) == archive, "the link is for whoever makes it anew"
+    wheels.forget_damaged(file)
+    assert cache[1].lookup(wheels.link(file)) is None
+
+
+def test_forgetting_a_damaged_archive_leaves_the_link_to_a_new_one(cache):
+    file = dist_file()
+    wheels = CachedWheels(*cache)
+    old = publish(cache, file)
+    wheel = wheels.lookup(file)
+    edit(old)
+    assert wheels.damage(wheel)
+    new = publish(cache, file)
+
+    wheels.forget_damaged(file)
+
+    assert wheels.lookup(file).archive == new
+
+
+def test_an_archive_that_is_gone_is_another_thing_than_a_damaged_one(cache):
+    archive = publish(cache, dist_file())
+    wheels = CachedWheels(*cache)
+    wheel = wheels.lookup(dist_file())
+    (archive / "manifest.json").unlink()
+
+    assert wheels.damage(wheel) == GONE
+
+
+def test_a_manifest_that_was_written_to_since_it_was_read_does_not_hide_what_was_before(cache):
+    archive = publish(cache, dist_file())
+    wheels = CachedWheels(*cache)
+    wheel = wheels.lookup(dist_file())
+    file = archive / "files" / "demo-1.0.dist-info" / "METADATA"
+    file.write_bytes(b"x" * file.stat().st_size)
+    later = os.stat(file).st_mtime_ns + 10**9
+    os.utime(archive / "manifest.json", ns=(later, later))
+
+    assert "METADATA has other content" in wheels.damage(wheel)
+
+
+def test_files_with_new_times_are_read_once_in_a_cache_of_ours(cache):
+    archive = publish(cache, dist_file())
+    file = archive / "files" / "demo" / "__init__.py"
+    later = os.stat(archive / "manifest.json").st_mtime_ns + 10**9
+    os.utime(file, ns=(later, later))
+    wheels = CachedWheels(*cache)
+
+    assert wheels.damage(wheels.lookup(dist_file())) == ""
+
+    assert os.stat(archive / "manifest.json").st_mtime_ns == later
+
+
+@pytest.mark.parametrize("damage", ["manifest", "file"])
+def test_behind_a_damaged_archive_a_layer_is_looked_into(tmp_path, damage):
+    mine, site = CacheLayout(tmp_path / "mine"), CacheLayout(tmp_path / "site")
+    archives = {}
+    for layout in (mine, site):
+        layout.initialize()
+        archives[layout] = publish((layout, ArchiveStore(layout, SymlinkDirectoryLink())), dist_file())
+    wheels = CachedWheels(mine, ArchiveStore(mine, SymlinkDirectoryLink(), layers=[site]))
+    if damage == "manifest":
+        (archives[mine] / "manifest.json").write_bytes(b"half")
+    else:
+        wheel = wheels.lookup(dist_file())
+        assert wheel.archive == archives[mine]
+        edit(wheel.archive)
+        assert wheels.damage(wheel)
+
+    assert wheels.lookup(dist_file()).archive == archives[site]
+
+
+def test_a_layer_is_never_written_to(tmp_path):
+    mine, site = CacheLayout(tmp_path / "mine"), CacheLayout(tmp_path / "site")
+    site.initialize()
+    archive = publish((site, ArchiveStore(site, SymlinkDirectoryLink())), dist_file())
+    later = os.stat(archive / "manifest.json").st_mtime_ns + 10**9
+    os.utime(archive / "files" / "demo" / "__init__.py", ns=(later, later))
+    wheels = CachedWheels(mine, ArchiveStore(mine, SymlinkDirectoryLink(), layers=[site]))
+
+    assert wheels.damage(wheels.lookup(dist_file())) == ""
+    assert os.stat(archive / "manifest.json").st_mtime_ns == later - 10**9
+    edit(archive, later=2 * 10**9)
+    assert wheels.damage(wheels.lookup(dist_file()))
+    wheels.forget_damaged(dist_file())
+    assert os.path.lexists(site.root / wheels.link(dist_file()).relative_to(mine.root))

@@ -6,17 +6,21 @@ functions of this module, so that they are no part of the public API.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.layout import CacheLayout
+from puffin_api._cache.leases import Leases
 from puffin_api._cache.locks import FileLocks
 from puffin_api._cache.store import EntryStore
 from puffin_api._fs import choose_directory_link, detect_link_support, unique_name
+from puffin_api._model.options import LinkMode
+from puffin_api._preparer.telling import Telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from puffin_api._api.cache import Cache
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from puffin_api._client.registry import Registry
     from puffin_api._concurrency import Pump, WorkerPool
     from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.events import Notice
     from puffin_api._model.file import DistFile
     from puffin_api._preparer.prepare import WheelPreparer
     from puffin_api._preparer.wheel_index import CachedWheels
@@ -52,11 +57,13 @@ class CacheParts:
         read_only: bool,
         lock_timeout: float | None,
         layers: Sequence[Path],
+        take: Callable[[int], bool] | None = None,
     ) -> None:
         self.layout = CacheLayout(path)
         self.layers = tuple(CacheLayout(layer) for layer in layers)
         self.read_only = read_only
         self._lock_timeout = lock_timeout
+        self._take = take
         self._link_support: dict[tuple[int, int], tuple[str, ...]] = {}
         if not read_only:
             self.layout.initialize()
@@ -72,9 +79,18 @@ class CacheParts:
         link = choose_directory_link(self.layout.temporary)
         return ArchiveStore(self.layout, link, read_only=self.read_only, layers=self.layers)
 
-    def locks(self, on_wait: Callable[[str, str], None] | None = None) -> FileLocks:
+    @functools.cached_property
+    def leases(self) -> Leases:
+        """Who uses what of the cache."""
+        return Leases(self.layout, read_only=self.read_only)
+
+    def locks(
+        self,
+        on_wait: Callable[[str, str], None] | None = None,
+        on_degraded: Callable[[Path, str], None] | None = None,
+    ) -> FileLocks:
         """Return the maker of locks, with the cache's patience."""
-        return FileLocks(self._lock_timeout, on_wait=on_wait)
+        return FileLocks(self._lock_timeout, on_wait=on_wait, on_degraded=on_degraded, take=self._take)
 
     def link_kinds(self, folder: Path) -> tuple[str, ...]:
         """Return the ways that work from the cache to a folder; tried once for each pair of volumes."""
@@ -84,6 +100,21 @@ class CacheParts:
         if known is None:
             known = self._link_support[pair] = detect_link_support(source, folder)
         return known
+
+
+class Brought:
+    """Wheels that lie in the cache, whole, and what it took."""
+
+    __slots__ = ("notices", "received", "wheels")
+
+    def __init__(
+        self, wheels: dict[str, CachedWheel], received: int, notices: tuple[Notice, ...] = ()
+    ) -> None:
+        self.wheels = wheels
+        """By normalised project name."""
+        self.received = received
+        """Bytes."""
+        self.notices = notices
 
 
 class ClientParts:
@@ -101,6 +132,7 @@ class ClientParts:
         """Takes the user name and password for a URL."""
         self._make_registry = make_registry
         self._token = unique_name()
+        self._leases: dict[Pump, contextlib.ExitStack] = {}
         self.pool = pool
         """The threads of the client."""
 
@@ -151,6 +183,7 @@ class ClientParts:
             fetch=self._fetch,
             lock=self.cache.locks().hold,
             pool=self.pool,
+            take=self.cache.leases.take,
         )
 
     def view(self, pump: Pump) -> CallSource:
@@ -164,14 +197,56 @@ class ClientParts:
         source = self.view(pump)
         return source, source.stop
 
-    def prepare(self, files: Iterable[DistFile], pump: Pump) -> tuple[dict[str, CachedWheel], int]:
-        """Bring wheels into the cache; returns them by project, and the bytes that were received."""
-        wanted = list(files)
-        before = pump.received
-        wheels = self.preparer.prepare_wheels(wanted, pump=pump) if wanted else {}
+    @contextlib.contextmanager
+    def using_cache(self, pump: Pump, folders: Callable[[], Mapping[str, str]]) -> Generator[None]:
+        """Keep what a call brings into the cache from being pruned, until its end.
+
+        Args:
+            pump: That of the call. Until it brings something, nothing is done.
+            folders: Gives the folders by scheme that files will be linked into.
+        """
+        with contextlib.ExitStack() as lease:
+            self._leases[pump] = lease
+            try:
+                if self._cache().link_mode is LinkMode.SYMLINK:
+                    lease.enter_context(self.cache.leases.lease())
+                    self.cache.leases.note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
+                yield
+            finally:
+                del self._leases[pump]
+
+    def bring(self, files: Iterable[DistFile], pump: Pump, *, here: Iterable[CachedWheel] = ()) -> Brought:
+        """Bring wheels into the cache.
+
+        Args:
+            files: What they are made of.
+            pump: Hears of it.
+            here: Wheels that were found there before. They are looked at again: what was damaged or
+                pruned meanwhile is fetched anew, or is missing in the result if no file is given for it.
+        """
+        wanted, found = list(files), list(here)
+        if not wanted and not found:
+            return Brought({}, 0)
+        lease = self._leases.get(pump)
+        if lease is not None:
+            lease.enter_context(self.cache.leases.lease())
+        telling, before = Telling(pump), pump.received
+        wheels = self.preparer.intact(found, pump=pump, telling=telling) if found else {}
+        missing = [file for file in wanted if file.name not in wheels]
+        if missing:
+            wheels.update(self.preparer.prepare_wheels(missing, pump=pump, telling=telling))
         if not all(file.index for file in wanted):
             self.flush()  # what was learned of files from URLs once they had been verified
-        return wheels, pump.received - before
+        return Brought(wheels, pump.received - before, telling.notices)
+
+    def prepare(self, files: Iterable[DistFile], pump: Pump) -> tuple[dict[str, CachedWheel], int]:
+        """Bring wheels into the cache; returns them by project, and the bytes that were received."""
+        brought = self.bring(files, pump)
+        return brought.wheels, brought.received
+
+    def telling(self, pump: Pump) -> Telling:
+        """Return what gathers the notices of a call."""
+        return Telling(pump)
 
     def flush(self) -> None:
         """Store what the registry has learned, if there is one."""

@@ -7,12 +7,13 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+from puffin_api._cache.mending import make_folder
 from puffin_api._fs import read_directory_link, remove_tree, rename, unique_name
 from puffin_api.errors import CacheUnavailable, DiskFull
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator, Iterator, Sequence
 
     from puffin_api._cache.layout import CacheLayout
     from puffin_api.protocols import DirectoryLink
@@ -52,10 +53,10 @@ class ArchiveStore:
         Raises:
             CacheUnavailable: The cache is read-only or cannot be written.
         """
-        self._check_writable()
+        self.check_writable()
         folder = self._layout.temporary / unique_name()
         try:
-            folder.mkdir(parents=True)
+            make_folder(self._layout.root, folder)
         except OSError as error:
             raise self._failure(error) from error
         try:
@@ -73,13 +74,13 @@ class ArchiveStore:
             CacheUnavailable: The cache is read-only or cannot be written.
             DiskFull: There is no room for the link.
         """
-        self._check_writable()
+        self.check_writable()
         assert (temp_dir / MANIFEST).is_file(), f"{temp_dir} has no manifest"
         archive = self._layout.archive(unique_name())
         try:
-            archive.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._layout.root, archive.parent)
             rename(temp_dir, archive)
-            link_path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._layout.root, link_path.parent)
             self._link.publish(link_path, archive)
         except OSError as error:
             raise self._failure(error) from error
@@ -90,22 +91,38 @@ class ArchiveStore:
 
         The path stays good whatever becomes of the link: look up once and keep it.
         """
+        return next(self.candidates(link_path), None)
+
+    def candidates(self, link_path: Path) -> Iterator[Path]:
+        """Give the canonical paths of complete archives, that of the first layer first."""
         archive = self._link.read(link_path)
         if archive is not None and _is_complete(archive):
-            return archive
+            yield archive
         for layer in self._layers:
             # Somebody else wrote that tree, on another system perhaps, with another kind of link.
             archive = read_directory_link(layer.root / link_path.relative_to(self._layout.root))
             if archive is not None and _is_complete(archive):
-                return archive
-        return None
+                yield archive
+
+    def is_ours(self, archive: Path) -> bool:
+        """Tell whether an archive lies in the first layer and may be written to: touched, or sealed again."""
+        return not self._read_only and archive.parent == self._layout.archive(archive.name).parent
 
     def forget(self, link_path: Path) -> None:
         """Remove the link; the archive stays for those that use it, until it is pruned."""
-        self._check_writable()
+        self.check_writable()
         self._link.remove(link_path)
 
-    def _check_writable(self) -> None:
+    def forget_archives(self, link_path: Path, archives: Container[Path]) -> None:
+        """Remove the link if it leads to one of these archives."""
+        if self._read_only:
+            return
+        archive = self._link.read(link_path)
+        if archive is not None and archive in archives:
+            self._link.remove(link_path)
+
+    def check_writable(self) -> None:
+        """Raise CacheUnavailable where the cache was opened read-only."""
         if self._read_only:
             raise CacheUnavailable(
                 f"The cache {self._layout.root} was opened read-only, so nothing can be unpacked into it",

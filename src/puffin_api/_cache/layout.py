@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from puffin_api._cache.keys import digest, repository_key, url_key
+from puffin_api._cache.mending import make_folder
 from puffin_api._fs import write_atomic
 from puffin_api._model.options import Index
 from puffin_api._urls import repository, split_fragment
@@ -95,7 +96,8 @@ class CacheLayout:
             CacheUnavailable: That is not possible here.
         """
         try:
-            self.temporary.mkdir(parents=True, exist_ok=True)
+            for folder in (self.temporary, self.root / ".locks"):
+                make_folder(self.root, folder)
             for name, content in (("CACHEDIR.TAG", _TAG), (".gitignore", _IGNORE)):
                 if not (self.root / name).exists():
                     write_atomic(self.root / name, content)
@@ -110,6 +112,16 @@ class CacheLayout:
     def temporary(self) -> Path:
         """For what is being made: on the volume of the cache, so that a rename finishes it."""
         return self.root / ".tmp"
+
+    @property
+    def leases(self) -> Path:
+        """For what says which operations are under way."""
+        return self.root / ".leases"
+
+    @property
+    def environments(self) -> Path:
+        """For what says into which environments files were linked symbolically."""
+        return self.root / ".environments"
 
     def bucket(self, bucket: Bucket) -> Path:
         """Return the folder of a bucket."""

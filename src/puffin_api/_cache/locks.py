@@ -72,28 +72,44 @@ class FileLocks:
         self._pause = pause
         self._host = ""
 
-    def hold(self, path: Path, *, what: str, cancel: Cancel | None = None) -> _Hold:
+    def hold(
+        self,
+        path: Path,
+        *,
+        what: str,
+        cancel: Cancel | None = None,
+        on_wait: Callable[[str, str], None] | None = None,
+        on_degraded: Callable[[Path, str], None] | None = None,
+    ) -> _Hold:
         """Return a context manager that holds the lock while it is entered.
 
         Args:
             path: The lock file; its folder is made.
             what: What is locked or done, for those that wait.
             cancel: Its ``check()`` is called while waiting, and may raise.
+            on_wait: For this lock, in place of the one for all.
+            on_degraded: For this lock, in place of the one for all.
 
         Raises:
             LockTimeout: On entering: somebody held it for too long.
             NotWritable: On entering: there can be no lock file.
         """
-        return _Hold(self, path, what, cancel)
+        return _Hold(self, path, what, cancel, on_wait or self._on_wait, on_degraded or self._on_degraded)
 
-    def acquire(self, path: Path, what: str, cancel: Cancel | None) -> Callable[[], None]:
+    def acquire(
+        self,
+        path: Path,
+        what: str,
+        cancel: Cancel | None,
+        on_wait: Callable[[str, str], None] | None,
+        on_degraded: Callable[[Path, str], None] | None,
+    ) -> Callable[[], None]:
         """Wait for the lock and return how to release it; prefer `hold`."""
-        release = self._try(path, what)
+        release = self._try(path, what, on_degraded)
         if release is not None:
             return release
-        owner = read_owner(path)
-        if self._on_wait is not None:
-            self._on_wait(what, owner)
+        if on_wait is not None:
+            on_wait(what, read_owner(path))
         begun = time.monotonic()
         pause = _FIRST_PAUSE
         while True:
@@ -103,7 +119,7 @@ class FileLocks:
                 raise self._timed_out(path, what)
             self._pause(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-            release = self._try(path, what)
+            release = self._try(path, what, on_degraded)
             if release is not None:
                 return release
 
@@ -117,7 +133,9 @@ class FileLocks:
             seconds=self._timeout,
         )
 
-    def _try(self, path: Path, what: str) -> Callable[[], None] | None:
+    def _try(
+        self, path: Path, what: str, on_degraded: Callable[[Path, str], None] | None
+    ) -> Callable[[], None] | None:
         """Try once; None where somebody else has it."""
         descriptor = _open(path)
         try:
@@ -125,34 +143,40 @@ class FileLocks:
                 _write_owner(descriptor, self._owner(what))
                 return lambda: _release(descriptor)
         except OSError as error:
-            os.close(descriptor)
             if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
                 raise
-            return self._try_soft(path)
+            return self._try_soft(path, what, descriptor, on_degraded)
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
         return None
 
-    def _try_soft(self, path: Path) -> Callable[[], None] | None:
-        """Try with a marker file; where even that cannot be, go on without a lock rather than not at all."""
+    def _try_soft(
+        self, path: Path, what: str, descriptor: int, on_degraded: Callable[[Path, str], None] | None
+    ) -> Callable[[], None] | None:
+        """Try with a marker file; where even that cannot be, go on without a lock rather than not at all.
+
+        A marker of a process of this host that has ended does not count: it is taken over.
+        """
         marker = filelock.SoftFileLock(f"{path}.marker", thread_local=False)
+        release: Callable[[], None] = marker.release
+        how = "soft"
         try:
             marker.acquire(blocking=False)
+            _write_owner(descriptor, self._owner(what))
         except filelock.Timeout:
             return None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            self._degraded(path, "none")
-            return _nothing
-        self._degraded(path, "soft")
-        return marker.release
-
-    def _degraded(self, path: Path, how: str) -> None:
-        if self._on_degraded is not None:
-            self._on_degraded(path, how)
+            how, release = "none", _nothing
+        finally:
+            os.close(descriptor)
+        if on_degraded is not None:
+            on_degraded(path, how)
+        return release
 
     def _owner(self, what: str) -> str:
         if not self._host:
@@ -165,9 +189,17 @@ class _Hold:
 
     __slots__ = ("_arguments", "_locks", "_release")
 
-    def __init__(self, locks: FileLocks, path: Path, what: str, cancel: Cancel | None) -> None:
+    def __init__(
+        self,
+        locks: FileLocks,
+        path: Path,
+        what: str,
+        cancel: Cancel | None,
+        on_wait: Callable[[str, str], None] | None,
+        on_degraded: Callable[[Path, str], None] | None,
+    ) -> None:
         self._locks = locks
-        self._arguments = path, what, cancel
+        self._arguments = path, what, cancel, on_wait, on_degraded
         self._release: Callable[[], None] | None = None
 
     def __enter__(self) -> None:
@@ -180,6 +212,58 @@ class _Hold:
         release, self._release = self._release, None
         assert release is not None, "a hold is left once"
         release()
+
+
+def hold_file(path: Path) -> Callable[[], None]:
+    """Make a file, lock it, and return how to end both.
+
+    Where there are no locks the file is there all the same.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        descriptor = os.open(path, _OPEN_FLAGS, 0o666)
+        with suppress(OSError):
+            filelock.lock_descriptor(descriptor, blocking=False)
+        if _is_still(descriptor, path):
+            return lambda: _end(descriptor, path)
+        os.close(descriptor)  # somebody took it for that of a dead process, before it was locked
+
+
+def remove_if_free(path: Path, *, unsure: bool) -> bool:
+    """Remove a file of `hold_file` whose maker has died; False where it lives.
+
+    Args:
+        path: The file.
+        unsure: The answer where there are no locks, so that nobody knows.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        if not filelock.lock_descriptor(descriptor, blocking=False):
+            return False
+        if sys.platform != "win32":
+            os.unlink(path)  # while we hold it, so that nobody can take it in between
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        if not unsure:
+            return False
+    finally:
+        os.close(descriptor)
+    with suppress(FileNotFoundError):
+        os.unlink(path)  # on Windows this fails where it is open, thus held
+    return True
+
+
+def _end(descriptor: int, path: Path) -> None:
+    with suppress(OSError):
+        _release(descriptor)
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def read_owner(path: Path) -> str:

@@ -31,9 +31,9 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Generic, TypeVar
 
+from puffin_api._cache.mending import write_file
 from puffin_api._cache.metadata_table import SECTION, MetadataTable, read_bytes
 from puffin_api._cache.page_rows import PackedRows, encode_rows
-from puffin_api._fs import write_atomic
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import sort_version
 
@@ -412,11 +412,7 @@ class ProjectTables:
         if self._read_only:
             return False
         try:
-            try:
-                write_atomic(path, data)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                write_atomic(path, data)
+            write_file(self._layouts[0].root, path, data)
         except OSError:
             return False  # a cache that cannot be written is slow, not broken
         return True

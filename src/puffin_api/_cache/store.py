@@ -7,7 +7,7 @@ import os
 import struct
 import zlib
 
-from puffin_api._fs import write_atomic
+from puffin_api._cache.mending import write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,18 +31,19 @@ _NOT_WRITABLE = {
 }
 
 
-def write_entry(path: Path, payload: bytes) -> None:
+def write_entry(path: Path, payload: bytes, *, root: Path | None = None) -> None:
     """Write an entry in one step, folders included.
+
+    Args:
+        path: Where to.
+        payload: What.
+        root: The cache; files that stand in the place of folders below it are removed.
 
     Raises:
         OSError: It could not be written; what was there stands.
     """
     data = _HEADER.pack(_MAGIC, len(payload), zlib.crc32(payload)) + payload
-    try:
-        write_atomic(path, data)
-    except FileNotFoundError:
-        os.makedirs(path.parent, exist_ok=True)
-        write_atomic(path, data)
+    write_file(root or path.parent, path, data)
 
 
 def read_entry(path: Path | str) -> bytes | None:
@@ -74,11 +75,12 @@ class EntryStore:
     Many threads and processes may use it at once. Paths are those of the first layer's layout.
     """
 
-    __slots__ = ("_layers", "_read_only", "_root")
+    __slots__ = ("_layers", "_layout", "_read_only", "_root")
 
     def __init__(
         self, layout: CacheLayout, *, read_only: bool = False, layers: Sequence[CacheLayout] = ()
     ) -> None:
+        self._layout = layout
         self._root = os.path.join(layout.root, "")
         self._layers = tuple(os.path.join(layer.root, "") for layer in layers)
         self._read_only = read_only
@@ -100,7 +102,7 @@ class EntryStore:
         if self._read_only:
             return False
         try:
-            write_entry(path, payload)
+            write_entry(path, payload, root=self._layout.root)
         except OSError as error:
             if error.errno not in _NOT_WRITABLE:
                 raise

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from puffin_api._concurrency import OnceMap, Pump
+from puffin_api._preparer.telling import Telling
+from puffin_api._preparer.wheel_index import GONE
 from puffin_api._wheel.unpack import unpack_wheel
 from puffin_api.errors import Cancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Protocol
@@ -45,7 +47,20 @@ if TYPE_CHECKING:
     class Lock(Protocol):
         """Excludes other processes: `hold` of `puffin_api._cache.locks.FileLocks`."""
 
-        def __call__(self, path: Path, *, what: str, cancel: Pump) -> AbstractContextManager[None]: ...
+        def __call__(
+            self,
+            path: Path,
+            *,
+            what: str,
+            cancel: Pump,
+            on_wait: Callable[[str, str], None],
+            on_degraded: Callable[[Path, str], None],
+        ) -> AbstractContextManager[None]: ...
+
+    class Take(Protocol):
+        """Notes that archives are about to be used, so that nobody prunes them."""
+
+        def __call__(self, archives: Iterable[Path], /) -> None: ...
 
 
 class WheelPreparer:
@@ -62,6 +77,7 @@ class WheelPreparer:
         lock: Excludes other processes.
         pool: Does the work. The callables are called in it, and must not wait for it.
         unpack: Unpacks one wheel.
+        take: Notes which archives are about to be used.
     """
 
     def __init__(
@@ -74,6 +90,7 @@ class WheelPreparer:
         lock: Lock,
         pool: WorkerPool,
         unpack: Unpack = unpack_wheel,
+        take: Take = lambda _: None,
     ) -> None:
         self._layout = layout
         self._store = store
@@ -82,9 +99,24 @@ class WheelPreparer:
         self._lock = lock
         self._pool = pool
         self._unpack = unpack
+        self._take = take
         self._under_way: OnceMap[tuple[object, ...], CachedWheel] = OnceMap()
 
-    def prepare_wheels(self, wanted: Sequence[DistFile], *, pump: Pump) -> dict[str, CachedWheel]:
+    def intact(
+        self, wheels: Iterable[CachedWheel], *, pump: Pump, telling: Telling | None = None
+    ) -> dict[str, CachedWheel]:
+        """Return those wheels whose archives are still there and undamaged, by project name.
+
+        The others are not found in the cache any more, so that `prepare_wheels` fetches them.
+        """
+        telling = telling or Telling(pump)
+        wheels = list(wheels)
+        self._take([wheel.archive for wheel in wheels])
+        return {wheel.name: wheel for wheel in wheels if self._is_intact(wheel, pump, telling)}
+
+    def prepare_wheels(
+        self, wanted: Sequence[DistFile], *, pump: Pump, telling: Telling | None = None
+    ) -> dict[str, CachedWheel]:
         """Return the unpacked wheels by normalised project name; those that are missing are fetched.
 
         The first error is raised; it ends the rest, and nothing half done stays.
@@ -97,15 +129,25 @@ class WheelPreparer:
             CacheUnavailable: The cache cannot be written.
             Cancelled: The caller cancelled.
         """
-        found = self._wheels.lookup_all(wanted)
-        missing = [file for file in wanted if file.name not in found]
-        # The largest decide when all is done, so they begin; files of unknown size may be large.
-        missing.sort(key=lambda file: -1 if file.size is None else -file.size)
-        made = self._pool.map(lambda file: self._prepare(file, pump), missing, pump=pump)
-        found.update(zip((file.name for file in missing), made, strict=True))
+        told = telling or Telling(pump)
+        found = self.intact(self._wheels.lookup_all(wanted).values(), pump=pump, telling=told)
+        while missing := [file for file in wanted if file.name not in found]:
+            # The largest decide when all is done, so they begin; files of unknown size may be large.
+            missing.sort(key=lambda file: -1 if file.size is None else -file.size)
+            made = self._pool.map(lambda file: self._prepare(file, pump, told), missing, pump=pump)
+            # What another call has made may have been pruned before we could say that we use it too.
+            self._take([wheel.archive for wheel in made])
+            found.update({wheel.name: wheel for wheel in made if wheel.archive.is_dir()})
         return {file.name: found[file.name] for file in wanted}
 
-    def _prepare(self, file: DistFile, pump: Pump) -> CachedWheel:
+    def _is_intact(self, wheel: CachedWheel, pump: Pump, telling: Telling) -> bool:
+        pump.check()
+        damage = self._wheels.damage(wheel, check=pump.check)
+        if damage and damage != GONE:
+            telling.repaired(wheel.name, wheel.archive, damage)
+        return not damage
+
+    def _prepare(self, file: DistFile, pump: Pump, telling: Telling) -> CachedWheel:
         """Do it, or wait for the call of this process that does."""
         key = (self._wheels.link(file), *sorted(file.hashes.items()), *file.allowed)
         while True:
@@ -119,7 +161,7 @@ class WheelPreparer:
                 # Ours is checked above; if it was the other's, the work is still to be done.
                 continue
         try:
-            wheel = self._make(file, pump)
+            wheel = self._make(file, pump, telling)
         except BaseException as error:
             self._under_way.forget(key, task)
             task.fail(error)
@@ -128,12 +170,21 @@ class WheelPreparer:
         task.succeed(wheel)
         return wheel
 
-    def _make(self, file: DistFile, pump: Pump) -> CachedWheel:
+    def _make(self, file: DistFile, pump: Pump, telling: Telling) -> CachedWheel:
+        self._store.check_writable()
         link = self._wheels.link(file)
-        lock = self._layout.lock("wheel", str(link.relative_to(self._layout.root)))
-        with self._lock(lock, what=f"fetching {file.filename}", cancel=pump):
-            wheel = self._wheels.lookup(file)
-            return self._make_anew(file, link, pump) if wheel is None else wheel
+        with self._lock(
+            self._layout.lock("wheel", str(link.relative_to(self._layout.root))),
+            what=f"fetching {file.filename}",
+            cancel=pump,
+            on_wait=lambda _, owner: telling.waiting(link, owner),
+            on_degraded=telling.degraded,
+        ):
+            while (wheel := self._wheels.lookup(file)) is not None:  # somebody else was quicker
+                if self.intact([wheel], pump=pump, telling=telling):
+                    return wheel
+            self._wheels.forget_damaged(file)
+            return self._make_anew(file, link, pump)
 
     def _make_anew(self, file: DistFile, link: Path, pump: Pump) -> CachedWheel:
         with self._store.scratch() as scratch:

@@ -7,6 +7,7 @@ import os
 from puffin_api._cache.archive_store import MANIFEST
 from puffin_api._cache.layout import index_kind, path_kind, url_kind
 from puffin_api._model.cached import CachedWheel
+from puffin_api._preparer.soundness import NEVER, find_damage, seal, sealed_at
 from puffin_api._urls import url_to_path
 from puffin_api._wheel.manifest import read_manifest_and_hashes
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from puffin_api._model.file import DistFile
 
 _MOST_REMEMBERED = 2000
+GONE = "is not there any more"
+"""What is wrong with an archive that was pruned: nothing that had to be told."""
 
 
 def wheel_kind(file: DistFile) -> str:
@@ -57,6 +60,10 @@ class CachedWheels:
         self._kind = kind
         self._remembered: dict[Path, tuple[CachedWheel, Mapping[str, str]]] = {}
         self._known: dict[tuple[object, ...], _Known] = {}
+        self._sealed: dict[Path, tuple[int, int]] = {}
+        """When manifests were written, and up to when files count as right."""
+        self._damaged: dict[Path, str] = {}
+        """Archives that were found damaged: a layer keeps them, and so does whoever uses them elsewhere."""
 
     def link(self, file: DistFile) -> Path:
         """Where the link to the unpacked wheel is, or will be."""
@@ -78,13 +85,51 @@ class CachedWheels:
         return found
 
     def _look_up(self, file: DistFile, link: Path) -> CachedWheel | None:
-        archive = self._store.lookup(link)
-        if archive is None:
-            return None
-        found = self._remembered.get(archive) or self._read(archive)
-        if found is None or found[0].name != file.name or not _agree(found[1], file):
-            return None
-        return found[0]
+        for archive in self._store.candidates(link):
+            if archive in self._damaged:
+                continue
+            found = self._remembered.get(archive) or self._read(archive)
+            if found is not None and found[0].name == file.name and _agree(found[1], file):
+                return found[0]
+        return None
+
+    def damage(self, wheel: CachedWheel, *, check: Callable[[], None] | None = None) -> str:
+        """Return what is wrong with an archive, empty where nothing is; a damaged one is not found again.
+
+        Costs one look at each file. Those that are newer than the manifest are read, once.
+
+        Args:
+            wheel: What was found before, perhaps long ago.
+            check: Called now and then while files are read; may raise.
+        """
+        archive = wheel.archive
+        known = self._damaged.get(archive)
+        if known is None:
+            known = self._find_damage(wheel, check)
+            if known:
+                self._damaged[archive] = known
+                self._known = {k: v for k, v in self._known.copy().items() if v.wheel.archive != archive}
+        return known
+
+    def _find_damage(self, wheel: CachedWheel, check: Callable[[], None] | None) -> str:
+        place = os.fspath(wheel.archive)
+        try:
+            sealed = sealed_at(place)
+        except OSError:
+            return GONE
+        known, counts = self._sealed.get(wheel.archive, (sealed, sealed))
+        # A manifest that was written to since it was read says nothing about the time before.
+        damage, newest = find_damage(place, wheel.manifest, counts if known == sealed else NEVER, check=check)
+        if not damage:
+            counts = max(newest, sealed)
+            if newest > sealed and self._store.is_ours(wheel.archive) and seal(place, newest):
+                sealed = newest
+            self._sealed[wheel.archive] = sealed, counts
+        return damage
+
+    def forget_damaged(self, file: DistFile) -> None:
+        """Remove the link of a file if it leads to an archive that was found damaged."""
+        self._store.forget_archives(self.link(file), self._damaged.keys())
 
     def lookup_all(self, files: Iterable[DistFile]) -> dict[str, CachedWheel]:
         """Return those of the files that are unpacked, by normalised project name."""
@@ -96,14 +141,20 @@ class CachedWheels:
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
             self._known.clear()
+            self._sealed.clear()
         wheel = CachedWheel(archive=archive, manifest=manifest, hashes=hashes)
         self._remembered[archive] = wheel, hashes
         return wheel
 
     def _read(self, archive: Path) -> tuple[CachedWheel, Mapping[str, str]] | None:
-        found = read_manifest_and_hashes(os.path.join(archive, "manifest.json"))
+        try:
+            sealed = sealed_at(os.fspath(archive))
+        except OSError:
+            return None
+        found = read_manifest_and_hashes(os.path.join(archive, MANIFEST))
         if found is None:
             return None
+        self._sealed.setdefault(archive, (sealed, sealed))
         return self.remember(archive, *found), found[1]
 
 

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from puffin_api._cache.layout import PYPI, Bucket, CacheLayout
+from puffin_api._cache.mending import make_folder, write_file
+from puffin_api._cache.project_table import ProjectTables, encode_page_table
+from puffin_api._cache.store import EntryStore
+
+
+@pytest.fixture
+def layout(tmp_path):
+    layout = CacheLayout(tmp_path / "cache")
+    layout.initialize()
+    return layout
+
+
+def test_a_file_where_a_folder_belongs_makes_room(layout):
+    (layout.root / "bucket").write_bytes(b"damaged")
+
+    make_folder(layout.root, layout.root / "bucket" / "kind" / "project")
+
+    assert (layout.root / "bucket" / "kind" / "project").is_dir()
+
+
+def test_so_does_a_link_that_leads_nowhere(layout):
+    (layout.root / "bucket").symlink_to("nowhere")
+
+    make_folder(layout.root, layout.root / "bucket" / "kind")
+
+    assert (layout.root / "bucket" / "kind").is_dir()
+
+
+def test_the_root_itself_is_left_alone(tmp_path):
+    root = tmp_path / "root"
+    root.write_bytes(b"somebody's")
+
+    with pytest.raises(OSError, match=r"[Nn]ot a directory|exists"):
+        make_folder(root, root / "bucket")
+
+    assert root.read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("content", [None, "file"])
+def test_a_folder_where_a_file_belongs_makes_room(layout, content):
+    path = layout.root / "bucket" / "entry"
+    path.mkdir(parents=True)
+    if content:
+        (path / content).touch()
+
+    write_file(layout.root, path, b"new")
+
+    assert path.read_bytes() == b"new"
+
+
+def store_entry(layout):
+    path = layout.simple(PYPI, "entry")
+    return path, lambda: EntryStore(layout).write(path, b"data"), lambda: EntryStore(layout).read(path)
+
+
+def store_page(layout):
+    page = encode_page_table("flask", [], stored_at=1.0, policy=[])
+    return (
+        layout.simple(PYPI, "flask.page"),
+        lambda: ProjectTables(layout).write_page(PYPI, "flask", page),
+        lambda: ProjectTables(layout).read_page(PYPI, "flask"),
+    )
+
+
+@pytest.mark.parametrize("kind", [store_entry, store_page])
+@pytest.mark.parametrize("damage", ["bucket", "kind", "entry"])
+def test_entries_and_tables_are_stored_whatever_stands_in_their_way(layout, damage, kind):
+    path, write, read = kind(layout)
+    if damage == "entry":
+        path.mkdir(parents=True)
+    else:
+        place = layout.bucket(Bucket.SIMPLE) if damage == "bucket" else path.parent
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"damaged")
+
+    assert read() is None
+    assert write()
+    assert read() is not None
+
+
+def test_opening_a_cache_mends_the_folders_that_all_need(tmp_path):
+    layout = CacheLayout(tmp_path / "cache")
+    layout.root.mkdir()
+    for name in (".tmp", ".locks"):
+        (layout.root / name).write_bytes(b"damaged")
+
+    layout.initialize()
+
+    assert (layout.root / ".locks").is_dir()
+    assert layout.temporary.is_dir()
