@@ -12,8 +12,8 @@ from puffin_api._installer.journal import OS_FILES, Files
 from puffin_api._installer.open_files import take_apart
 from puffin_api._installer.recovery import find_interrupted, recover
 from puffin_api._installer.undo import UndoStore
-from puffin_api.errors import FileInUse, PathTooLong
-from tests._installer.environment_kit import Place
+from puffin_api.errors import FileInUse, InstallFailed, PathTooLong
+from tests._installer.environment_kit import Crash, Place, failing_files
 
 ONE = {
     "pkg/__init__.py": "1",
@@ -156,3 +156,107 @@ def test_only_folders_with_programs_are_taken_apart(place, tmp_path):
         "tool.exe",
     ]
     assert emptied == [f"{site}/pkg/deep/er", f"{site}/pkg/deep", f"{site}/pkg"]
+
+
+# -- folders that came with the image of a container
+
+
+class ImageLike(Files):
+    """No folder that was there before may be renamed, as on an overlay file system."""
+
+    def __init__(self, *, files=OS_FILES):
+        super().__init__()
+        for name in ("write", "write_atomic", "unlink", "rmdir", "chmod", "remove_tree", "ways"):
+            setattr(self, name, getattr(files, name))
+        self._made = set()
+        self._below = files
+        self.mkdir = self._mkdir
+        self.rename = self._rename
+
+    def _mkdir(self, path):
+        self._below.mkdir(path)
+        self._made.add(os.stat(path).st_ino)
+
+    def _rename(self, source, target):
+        if os.path.isdir(source) and os.stat(source).st_ino not in self._made:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+        self._below.rename(source, target)
+
+
+DEEP = {"pkg/__init__.py": "1", "pkg/a/b/c.py": "", "pkg/a/d.py": "", "space/one.py": "", "m.py": ""}
+
+
+class Image:
+    """An environment that came with an image."""
+
+    def __init__(self, tmp_path):
+        self.tmp_path = tmp_path
+        self.place = place = Place(tmp_path)
+        place.change(place.wheel("pkg", "1", files=DEEP), place.wheel("mate", files={"space/two.py": ""}))
+        (place.site / "pkg/a").chmod(0o750)
+        self.wheels = (place.wheel("pkg", "2", files={"pkg/__init__.py": "2", "pkg/a/e.py": ""}),)
+        self.old = place.tree(), modes(place)
+
+    def run(self, files):
+        return self.place.change(*self.wheels, files=files)
+
+
+def modes(place):
+    return {path: path.stat().st_mode for path in place.site.rglob("*") if path.is_dir()}
+
+
+def test_a_folder_that_may_not_be_moved_is_taken_apart(tmp_path):
+    image = Image(tmp_path)
+
+    result = image.run(ImageLike())
+
+    place = image.place
+    found = [path for path in contents(place) if "dist-info" not in path]
+    assert found == ["pkg/__init__.py", "pkg/a/e.py", "space/two.py"]
+    assert find_interrupted(place.site) == []
+    assert result.notices == ()
+    place.remove("pkg", "mate", files=ImageLike())
+    assert os.listdir(place.site) == []
+
+
+def test_its_change_is_undone_and_kept_elsewhere(tmp_path):
+    image = Image(tmp_path)
+    (tmp_path / "trash").mkdir()
+    store = UndoStore(str(tmp_path / "undo"), str(tmp_path / "trash"))
+    files = ImageLike()
+    result = image.place.change(*image.wheels, files=files, undo_store=store)
+
+    image.place.remove("pkg", files=files, undo_store=store, restore=result.transaction_id)
+
+    assert image.place.tree() == image.old[0]
+
+
+def test_a_crash_at_any_operation_brings_it_back(tmp_path):
+    image = Image(tmp_path / "whole")
+    counted, done = failing_files(10_000)
+    image.run(ImageLike(files=counted))
+    marked = [name == "rename" and str(rest[-1]).endswith("committed") for name, *rest in done].index(True)
+    assert marked > 25
+    for number in range(marked):
+        image = Image(tmp_path / str(number))
+        with pytest.raises(Crash):
+            image.run(ImageLike(files=failing_files(number)[0]))
+        recover([image.place.site])
+        assert (image.place.tree(), modes(image.place)) == image.old, number
+
+
+def test_what_lies_on_another_volume_cannot_be_changed_and_stays(tmp_path):
+    image = Image(tmp_path)
+    files = Files()
+    rename = files.rename
+
+    def refuse(source, target):
+        if "/pkg" in source and "/.puffin-" not in source:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), source, None, target)
+        rename(source, target)
+
+    files.rename = refuse
+    with pytest.raises(InstallFailed) as caught:
+        image.run(files)
+    assert caught.value.state == "rolled-back"
+    assert (image.place.tree(), modes(image.place)) == image.old

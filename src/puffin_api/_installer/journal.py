@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from puffin_api._fs import LinkKind
 
     Step = tuple[str, ...]
-    """``("mkdir", path)``, ``("rmdir", path)`` or ``("rename", from, to)``; paths are relative to
-    site-packages."""
+    """``("mkdir", path)``, ``("rmdir", path, mode)`` or ``("rename", from, to)``; paths are relative
+    to site-packages."""
 
 FORMAT = 1
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -61,6 +61,7 @@ class Files:
     """How a transaction changes the disk, and what it asks of volumes. Tests put faults underneath."""
 
     __slots__ = (
+        "chmod",
         "free_bytes",
         "is_writable",
         "longest_path",
@@ -81,6 +82,7 @@ class Files:
         self.rename: Callable[[str, str], None] = rename
         self.write: Callable[[str, bytes, int], None] = write_file
         self.write_atomic: Callable[[str, bytes], None] = write_atomic
+        self.chmod: Callable[[str, int], None] = os.chmod
         self.unlink: Callable[[str], None] = os.unlink
         self.rmdir: Callable[[str], None] = os.rmdir
         self.remove_tree: Callable[[str], None] = remove_tree
@@ -168,10 +170,17 @@ def undo_steps(base: str, steps: Sequence[Step], files: Files) -> None:
         if step[0] == "rmdir":
             if not is_there(first):
                 files.mkdir(first)
+            if mode_of(first) != step[2]:
+                files.chmod(first, int(step[2], 8))
             continue
         second = os.path.join(base, step[2])
         if not is_there(first) and is_there(second):
             files.rename(second, first)
+
+
+def mode_of(folder: str) -> str:
+    """Return the permissions of a folder, as a step has them."""
+    return f"{stat.S_IMODE(os.stat(folder).st_mode):o}"
 
 
 def is_there(path: str) -> bool:
@@ -231,8 +240,10 @@ def _remove_folder(path: str, files: Files) -> None:
 
 def _step(item: Sequence[str]) -> Step:
     match item:
-        case ["mkdir" | "rmdir" as kind, str(path)]:
-            return (kind, path)
+        case ["mkdir", str(path)]:
+            return ("mkdir", path)
+        case ["rmdir", str(path), str(mode)] if 0 <= int(mode, 8) <= 0o7777:
+            return ("rmdir", path, mode)
         case ["rename", str(source), str(target)]:
             return ("rename", source, target)
         case _:

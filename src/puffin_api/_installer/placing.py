@@ -250,6 +250,22 @@ class Placer:
         )
 
 
+def ignores_case(base: str, names: Mapping[str, Collection[str]]) -> bool:
+    """Tell whether the volume takes ``A`` and ``a`` for one name, by an entry that is there.
+
+    Args:
+        base: Site-packages.
+        names: What is in it, and in other folders.
+    """
+    there = names.get(base, ())
+    for name in (*there, os.path.basename(base)):
+        other = name.swapcase()
+        if other != name and other not in there:
+            folder = base if name in there else os.path.dirname(base)
+            return os.path.lexists(f"{folder}{os.sep}{other}")
+    return False
+
+
 def _children(
     place: str, top: str, files: Mapping[str, _Claim], layouts: Sequence[Layout]
 ) -> dict[str, dict[str, None]]:

@@ -15,8 +15,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import errno
 import os
 import time
 
@@ -30,6 +29,7 @@ from puffin_api._installer.journal import (
     OS_FILES,
     PREFIX,
     mark_committed,
+    mode_of,
     needs_recovery,
     run_steps,
     undo_steps,
@@ -38,10 +38,11 @@ from puffin_api._installer.journal import (
 from puffin_api._installer.leaving import Leaving
 from puffin_api._installer.open_files import take_apart
 from puffin_api._installer.os_errors import typed_error
-from puffin_api._installer.placing import Placer
+from puffin_api._installer.placing import Placer, ignores_case
 from puffin_api._installer.recovery import clean, is_transaction, recover_one
 from puffin_api._installer.site_packages import look
 from puffin_api._installer.staging import Stage
+from puffin_api._installer.trash import Trash
 from puffin_api._model.events import (
     ChangeFinished,
     ChangeStarted,
@@ -53,7 +54,7 @@ from puffin_api._model.events import (
 )
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api._wheel.link import Linker
-from puffin_api.errors import Cancelled, InstallFailed, NotWritable, PlanOutdated, PuffinError
+from puffin_api.errors import InstallFailed, NotWritable, PlanOutdated, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,48 +136,63 @@ def commit(
         RollbackFailed: It failed, and so did undoing it.
         PuffinError: It failed; ``state`` tells whether anything had been changed before.
     """
-    work = _Commit(changes, wheels, scheme, files=files, pump=pump, pool=pool)
-    work.linker = linker or Linker()
-    work.allow_conflicts = allow_conflicts
-    work.undo_store = undo_store
-    work.restore = restore
+    options = _Options(linker or Linker(), pool, pump, files, allow_conflicts, undo_store, restore)
+    work = _Commit(changes, wheels, scheme, options)
     try:
         work.prepare(executable, frozenset(requested))
         with lock:
             work.lap("wait")
-            work.inspect(expected_fingerprint)
-            work.stage()
-            work.change()
-            result = work.finish()
+            try:
+                result = work.run(expected_fingerprint)
+            except _FoldersStay:
+                work = _Commit(changes, wheels, scheme, options, moves_folders=False)
+                work.prepare(executable, frozenset(requested))
+                result = work.run(expected_fingerprint)
         # Last of all: whoever empties the trash would compete with us for the interpreter lock.
         return attrs.evolve(result, trash=work.empty_trash())
     except OSError as error:
         raise typed_error(error, doing="change the environment", place=work.base) from error
 
 
-class _Commit:
-    """One transaction from beginning to end."""
+class _FoldersStay(Exception):
+    """Everything is back as it was: a folder could not be renamed, though its files perhaps can.
+
+    That is so in containers, where a folder that came with the image may not be moved.
+    """
+
+
+@attrs.frozen
+class _Options:
+    """How a change is made; see `commit`."""
 
     linker: Linker
+    pool: WorkerPool | None
+    pump: Pump
+    files: Files
     allow_conflicts: bool
     undo_store: UndoStore | None
     restore: str
+
+
+class _Commit:
+    """One transaction from beginning to end."""
 
     def __init__(
         self,
         changes: Sequence[Change],
         wheels: Mapping[str, CachedWheel],
         scheme: Mapping[str, Path | str],
+        options: _Options,
         *,
-        files: Files,
-        pump: Pump,
-        pool: WorkerPool | None,
+        moves_folders: bool = True,
     ) -> None:
         self._changes = tuple(changes)
         self._wheels = wheels
-        self._files = files
-        self._pump = pump
-        self._pool = pool
+        self._options = options
+        self._files = options.files
+        self._pump = options.pump
+        self._pool = options.pool
+        self._moves_folders = moves_folders
         # Canonical, so that ".." in a path of the journal leads where it says.
         known: dict[str, str] = {}
         self._places = Places(
@@ -192,7 +208,6 @@ class _Commit:
         self._layouts: list[Layout] = []
         self._notices: list[Notice] = []
         self._steps: list[Step] = []
-        self._trash = [self._folder]
         self._restored: tuple[str, ...] = ()
         self._timings: dict[str, float] = {}
         self._clock = time.perf_counter()
@@ -206,7 +221,7 @@ class _Commit:
     def prepare(self, executable: str, requested: frozenset[str]) -> None:
         """Do what needs no lock: work out what each wheel puts where."""
         for change in self._changes:
-            if change.new is None or self.restore:
+            if change.new is None or self._options.restore:
                 continue
             wheel = self._wheels[change.name]
             origin = change.direct_url
@@ -221,6 +236,13 @@ class _Commit:
             self._notices += layout.notices
         self.lap("lay-out")
 
+    def run(self, expected: str | None) -> CommitResult:
+        """Do all that needs the lock."""
+        self.inspect(expected)
+        self.stage()
+        self.change()
+        return self.finish()
+
     def inspect(self, expected: str | None) -> None:
         """Look at the environment and work out all steps; everything that speaks against it is found here."""
         if not os.path.isdir(self.base):
@@ -233,8 +255,8 @@ class _Commit:
         removal = leaving.plan()
         self._notices += leaving.notices
         entries, emptied = removal.entries, list[str]()
-        if not self._files.moves_open_folders:
-            entries, emptied = take_apart(entries)
+        if not (self._moves_folders and self._files.moves_open_folders):
+            entries, emptied = take_apart(entries, all_folders=not self._moves_folders)
         gone = [*entries, *emptied]
         placer = Placer(
             self._layouts,
@@ -242,14 +264,14 @@ class _Commit:
             gone={*gone, *leaving.replaced},
             names=listing.names,
             owners=leaving.owners,
-            ignores_case=_ignores_case(self.base, listing),
-            allow_conflicts=self.allow_conflicts,
+            ignores_case=ignores_case(self.base, listing.names),
+            allow_conflicts=self._options.allow_conflicts,
         )
         moves = placer.moves()
         self._notices += moves.notices
         self._stage = Stage(self._folder, self._places, self._layouts, self._files)
         self._steps = self._list_steps(entries, emptied, moves)
-        if self.restore:
+        if self._options.restore:
             self._restore(gone)
         self._stage.check_lengths()
         self._check_writable()
@@ -257,7 +279,11 @@ class _Commit:
 
     def _restore(self, gone: Sequence[str]) -> None:
         """Add the steps that bring back what an earlier change has put aside."""
-        kept = self.undo_store.read(self.restore, self.base) if self.undo_store else None
+        kept = (
+            self._options.undo_store.read(self._options.restore, self.base)
+            if self._options.undo_store
+            else None
+        )
         if kept is None:
             raise InstallFailed(
                 "The change cannot be undone: what it replaced is not kept any more",
@@ -274,7 +300,7 @@ class _Commit:
             self._pump.check()
             self._stage.open()
             self._announce(started=True)
-            self._notices += self._stage.fill(self.linker, self._pool, self._pump)
+            self._notices += self._stage.fill(self._options.linker, self._pool, self._pump)
             self._stage.write_edits(self._leaving.edits)
             self._announce(started=False)
         except BaseException:
@@ -293,18 +319,23 @@ class _Commit:
             if os.path.lexists(f"{self._folder}/{MARK}"):
                 raise self._with_state(error, "committed") from error
             self._roll_back(error)
+            if self._moves_folders and _is_about_a_folder(error):
+                raise _FoldersStay from error
             raise self._with_state(error, "rolled-back") from error
         self._send(CommitFinished(transaction=self._id))
         self.lap("commit")
 
     def finish(self) -> CommitResult:
         """Keep or remove what is left over, unless it is so much that `empty_trash` is to do it."""
-        if self.undo_store is not None and self._stage.has_old:
-            earlier = self.undo_store.keep(self._folder, self._files)
-            self._trash = [self._folder] if earlier is None else earlier
-        if not self._is_much:
+        self._trash = trash = Trash([self._folder], self._files, self._pool)
+        trash.is_much = self._leaving.files > _MANY_FILES
+        if self._options.undo_store is not None and self._stage.has_old:
+            earlier = self._options.undo_store.keep(self._folder, self._files)
+            if earlier is not None:
+                trash.folders, trash.is_much = earlier, True
+        if not trash.is_much or self._pool is None:
             try:
-                _empty(self._trash, self._files)
+                trash.empty()
             except OSError as error:  # the change is made; the next one removes what is left
                 self._note("trash-left", f"Old files could not be removed yet: {error}", path=self._folder)
         self.lap("clean")
@@ -321,24 +352,9 @@ class _Commit:
             trash=None,
         )
 
-    @property
-    def _is_much(self) -> bool:
-        if self._pool is None or not self._trash:
-            return False
-        return self._leaving.files > _MANY_FILES or self._trash[0] != self._folder
-
     def empty_trash(self) -> Task[None] | None:
         """Have the pool remove what is left over, where that is much."""
-        if self._pool is None or not self._is_much:
-            return None
-        try:
-            trash = self._pool.submit(lambda: _empty(self._trash, self._files))
-        except RuntimeError:  # the client was closed meanwhile
-            with contextlib.suppress(OSError):
-                _empty(self._trash, self._files)
-            return None
-        trash.on_done(functools.partial(_make_sure, trash, self._trash, self._files))
-        return trash
+        return self._trash.empty_later()
 
     def _removed(self) -> Iterator[RemovedFiles]:
         """Give the removed files below the folders as given too: modules are loaded by that path."""
@@ -383,7 +399,7 @@ class _Commit:
         stage = self._stage
         ordered = sorted(entries, key=lambda path: path.endswith(".dist-info"))
         steps: list[Step] = [stage.aside_path(path) for path in ordered]
-        steps += [("rmdir", stage.relative(folder)) for folder in emptied]
+        steps += [("rmdir", stage.relative(folder), mode_of(folder)) for folder in emptied]
         steps += [stage.aside(place, path) for place, path in moves.aside]
         steps += [stage.aside("purelib", name) for name in self._leaving.edits]
         for place in dict.fromkeys(place for place, _ in moves.into):
@@ -447,27 +463,8 @@ def _canonical(path: str, known: dict[str, str]) -> str:
     return known[path]
 
 
-def _ignores_case(base: str, listing: Listing) -> bool:
-    """Tell whether the volume takes ``A`` and ``a`` for one name, by an entry that is there."""
-    for name in (*listing.names.get(base, ()), os.path.basename(base)):
-        other = name.swapcase()
-        if other != name and other not in listing.names.get(base, ()):
-            folder = base if name in listing.names.get(base, ()) else os.path.dirname(base)
-            return os.path.lexists(f"{folder}{os.sep}{other}")
-    return False
-
-
-def _empty(trash: Sequence[str], files: Files) -> None:
-    for folder in trash:
-        clean(folder, files)
-
-
-def _make_sure(task: Task[None], trash: Sequence[str], files: Files) -> None:
-    """Empty the trash here and now where the pool was closed before it came to it."""
-    try:
-        task.result()
-    except Cancelled:
-        with contextlib.suppress(OSError):  # what stays, the next change removes
-            _empty(trash, files)
-    except OSError:
-        pass  # likewise
+def _is_about_a_folder(error: BaseException) -> bool:
+    """Tell whether a folder could not be renamed, as if it were on another volume."""
+    if not isinstance(error, OSError) or error.errno != errno.EXDEV:
+        return False
+    return isinstance(error.filename, str) and os.path.isdir(error.filename)
