@@ -27,8 +27,8 @@ test: $(STAMP)-test ## run the tests that need no network
 test-network: $(STAMP)-test ## run the tests that install real projects from the real index
 	$(RUN) -m pytest -m network $(PYTEST_ARGS)
 
-test-faults: $(STAMP)-test ## run only the tests that inject failures
-	$(RUN) -m pytest -m "faults and not network" $(PYTEST_ARGS)
+test-faults: $(STAMP)-test ## inject a failure, and a kill, at every single file system operation
+	FAULTS=all $(RUN) -m pytest -m "faults and not network" $(PYTEST_ARGS)
 
 check: $(STAMP)-check ## formatting, lint, types, layers: what CI runs
 	$(BIN)/ruff format --check .

@@ -1,0 +1,43 @@
+"""Disks that fail: one operation, or all from some moment on, with every error that disks have."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.conftest import EVERYTHING
+from tests.faults.test_killed_processes import SCENARIOS
+
+pytestmark = pytest.mark.faults
+
+# Where an error of the system is not handled yet: the function that does the operation, and what goes wrong.
+NOT_YET = {
+    "placing._merge": "takes a folder that cannot be looked at for a file, and removes all that is in it",
+    "placing._exists": "takes a place that cannot be looked at for a free one",
+    "locks._release": "an error of closing the lock file is raised although the change was made",
+    "site_packages.look": "a folder that cannot be listed counts as empty, and the plan as outdated",
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS if EVERYTHING else ("sync", "upgrade"))
+def test_a_failing_operation_is_done_without_or_undone_and_told_as_what_it_is(campaign, scenario):
+    offset = SCENARIOS.index(scenario) * 7
+
+    report = campaign("fail-commit", scenario, sample=61, offset=offset, without=list(NOT_YET))
+
+    assert {"failed DiskFull untouched", "failed NotWritable untouched"} & report["outcomes"].keys()
+
+
+@pytest.mark.parametrize(
+    "function", [pytest.param(name, marks=pytest.mark.xfail(reason=NOT_YET[name])) for name in NOT_YET]
+)
+def test_a_failing_operation_of_these_functions_is_too(campaign, function):
+    campaign("fail-commit", "sync", errors=["EACCES"], only=function)
+
+
+@pytest.mark.parametrize("broken", ["full", "over-quota", "read-only", "gone"])
+@pytest.mark.parametrize("scenario", ("sync", "upgrade", "uninstall") if EVERYTHING else ("sync",))
+def test_a_disk_that_breaks_for_good_is_recovered_from_once_it_is_mended(campaign, scenario, broken):
+    report = campaign("break-disk", scenario, sample=67, offset=50, broken=broken)
+
+    needs_recovery = any("needs-recovery" in outcome for outcome in report["outcomes"])
+    assert needs_recovery == (broken != "full")
