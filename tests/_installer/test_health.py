@@ -129,3 +129,45 @@ def test_why_gives_the_ways_to_a_package(place):
     ]
     assert [str(path) for path in why("app", place.installed(), TARGET)] == ["app==1.0"]
     assert why("nothing", place.installed(), TARGET) == ()
+
+
+ARCHIVE = '{"url": "https://host.invalid/a-1.0.tar.gz", "archive_info": {"hashes": {"sha256": "ab"}}}'
+GIT = """{"url": "https://host.invalid/a", "subdirectory": "x",
+    "vcs_info": {"vcs": "git", "requested_revision": "v1", "commit_id": "c0ffee"}}"""
+FOLDER = '{"url": "file:///src/a", "dir_info": {"editable": true}}'
+
+
+@pytest.mark.parametrize(
+    ("origin", "url", "expected"),
+    [
+        (ARCHIVE, "https://host.invalid/a-1.0.tar.gz", True),
+        (ARCHIVE, "https://user:secret@HOST.invalid:443/a%2D1.0.tar.gz#sha256=AB", True),
+        (ARCHIVE, "https://host.invalid/a-1.0.tar.gz#sha256=cd", False),
+        (ARCHIVE, "https://host.invalid/a-1.0.tar.gz#subdirectory=x", False),
+        (ARCHIVE, "https://host.invalid/a-1.0.tar.gz2", False),
+        (ARCHIVE, "https://host.invalid/a", False),
+        (GIT, "git+https://host.invalid/a#subdirectory=x", True),
+        (GIT, "git+https://host.invalid/a.git@v1#subdirectory=x", True),
+        (GIT, "git+https://host.invalid/a@c0ffee#subdirectory=x", True),
+        (GIT, "git+https://host.invalid/a@v2#subdirectory=x", False),
+        (GIT, "git+https://host.invalid/a@v1", False),
+        (GIT, "git+https://host.invalid/ab#subdirectory=x", False),
+        (GIT, "https://host.invalid/a#subdirectory=x", False),
+        (FOLDER, "file:///src/a", True),
+        (FOLDER, "file:///src/a/", True),
+        (FOLDER, "file:///src/ab", False),
+    ],
+)
+def test_a_requirement_with_a_url_is_met_by_what_came_from_there(place, origin, url, expected):
+    place.change(place.wheel("a"))
+    (place.site / "a-1.0.dist-info/direct_url.json").write_text(origin)
+
+    assert satisfies([f"a @ {url}"], place.installed(), TARGET) is expected
+    assert satisfies(["a"], place.installed(), TARGET)
+
+
+def test_what_has_no_metadata_meets_nothing(place):
+    place.change(place.wheel("a"), place.wheel("b", requires=["a"]))
+    (place.site / "a-1.0.dist-info/METADATA").unlink()
+
+    assert not satisfies(["b"], place.installed(), TARGET)

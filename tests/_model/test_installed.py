@@ -19,6 +19,10 @@ class Source:
         self.reads.append(name)
         return self.texts.get(name.replace(".", "_"))
 
+    def has(self, name):
+        self.reads.append(name)
+        return name.replace(".", "_") in self.texts
+
     def record(self):
         return [("a.py", "", "")]
 

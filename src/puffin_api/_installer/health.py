@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import stat
 
 from puffin_api._installer.installed_graph import InstalledGraph
+from puffin_api._model.dist_info import is_version, odd_entry_point
 from puffin_api._model.names import normalize
 from puffin_api._model.problems import (
     BrokenMetadata,
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from puffin_api._model.target import Target
 
 _CHUNK = 1 << 20
+# What RECORD may name digests by, as `hashlib` calls them.
+_DIGESTS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"})
+_READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPTIONAL_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "entry_points.txt")
 
 
 def check(
@@ -42,8 +48,9 @@ def check(
     Args:
         installed: What is there.
         target: The interpreter of the environment; it decides on markers and Requires-Python.
-        deep: Also read every installed file and compare it with RECORD.
-        pulse: Called for each distribution; may raise to cancel.
+        deep: Also read every installed file and compare it with RECORD. Compiled files may be missing:
+            they are a cache, and come back.
+        pulse: Called for each distribution, and within large files; may raise to cancel.
     """
     problems: list[Problem] = list(installed.problems)
     graph = InstalledGraph(installed, target)
@@ -52,7 +59,7 @@ def check(
         problems += _metadata_problems(dist, target)
         problems += _requirement_problems(dist, installed, graph)
         if deep:
-            problems += _file_problems(dist)
+            problems += _file_problems(dist, pulse)
     return tuple(problems)
 
 
@@ -72,28 +79,95 @@ def why(name: str, installed: InstalledSet, target: Target | None) -> tuple[Depe
 
 
 def _metadata_problems(dist: InstalledDistribution, target: Target) -> Iterator[Problem]:
-    metadata = dist.metadata
     location = str(dist.location)
-    if metadata is None:
-        file = "METADATA" if dist.kind == "dist-info" else "PKG-INFO"
-        yield BrokenMetadata(name=dist.name, location=location, reason=f"{file} is missing or invalid")
-        return
-    for reason in metadata.invalid:
+    for reason in _faults(dist):
         yield BrokenMetadata(name=dist.name, location=location, reason=reason)
-    if normalize(metadata.name) != dist.name:
-        reason = f"METADATA is of another project, {metadata.name}"
-        yield BrokenMetadata(name=dist.name, location=location, reason=reason)
-    if dist.kind == "dist-info" and dist.record is None:
-        yield BrokenMetadata(name=dist.name, location=location, reason="RECORD is missing or invalid")
-    specifier = lenient_specifier(dist.requires_python) if dist.requires_python else None
     # By release only: a pre-release of Python 3.15 does for ">=3.15".
-    if specifier is not None and not specifier.contains(target.python.base_version, prereleases=True):
+    if _admits_python(dist.requires_python, target.python.base_version) is False:
         yield UnsupportedPython(
             name=dist.name,
             version=dist.version,
             requires_python=dist.requires_python,
             python=str(target.python),
         )
+
+
+def _admits_python(requires_python: str, python: str) -> bool | None:
+    """Tell whether a Requires-Python admits a version; None where it cannot be understood."""
+    if not requires_python:
+        return True
+    specifier = lenient_specifier(requires_python)
+    try:
+        return None if specifier is None else specifier.contains(python, prereleases=True)
+    except ValueError:  # a number that Python refuses to read
+        return None
+
+
+def _faults(dist: InstalledDistribution) -> Iterator[str]:
+    """Give the reasons for which something about a distribution is not known."""
+    if dist.version and not is_version(dist.version):
+        yield f"{dist.version} is not a version"
+    yield from _faults_of_metadata(dist)
+    if dist.kind == "dist-info":
+        yield from _faults_of_record(dist)
+    yield from _faults_of_other_files(dist)
+
+
+def _faults_of_metadata(dist: InstalledDistribution) -> Iterator[str]:
+    metadata = dist.metadata
+    file = "METADATA" if dist.kind == "dist-info" else "PKG-INFO"
+    if metadata is None:
+        yield f"{file} {_what_is_wrong(dist, file)}"
+        return
+    yield from metadata.invalid
+    if _admits_python(metadata.requires_python, "3") is None:
+        yield f"{metadata.requires_python[:100]!r} is not a set of versions of Python"
+    if normalize(metadata.name) != dist.name:
+        yield f"{file} is of another project, {metadata.name}"
+    elif not _same_version(metadata.version, dist.version):
+        yield f"{file} is of another version, {metadata.version}"
+
+
+def _faults_of_record(dist: InstalledDistribution) -> Iterator[str]:
+    text = dist.read_text("RECORD")
+    if text is None:
+        yield f"RECORD {_what_is_wrong(dist, 'RECORD')}"
+    elif f"{dist.location.name}/" not in text:  # it lists itself and METADATA at least
+        yield f"RECORD names no file of {dist.location.name}"
+    elif '"' in text and dist.record is None:  # without quotes, every line is a row
+        yield "RECORD is invalid"
+
+
+def _faults_of_other_files(dist: InstalledDistribution) -> Iterator[str]:
+    for name in _OPTIONAL_FILES:
+        text = dist.read_text(name)
+        if text is None:
+            if dist.has_file(name):
+                yield f"{name} cannot be read"
+        elif name == "direct_url.json" and dist.direct_url is None:
+            yield f"{name} is invalid"
+        elif name == "entry_points.txt":
+            line = odd_entry_point(text)
+            if line is not None:
+                yield f"{name} has a line that makes no sense: {line[:100]}"
+
+
+def _what_is_wrong(dist: InstalledDistribution, file: str) -> str:
+    if dist.read_text(file) is not None:
+        return "is invalid"
+    return "cannot be read" if dist.has_file(file) else "is missing"
+
+
+def _same_version(first: str, second: str) -> bool:
+    """Tell whether two versions are equal; a folder may write ``_`` where a version has ``-``."""
+    if first == second:
+        return True
+    from packaging.version import Version
+
+    try:
+        return Version(first) == Version(second.replace("_", "-"))
+    except ValueError:
+        return False
 
 
 def _requirement_problems(
@@ -111,13 +185,15 @@ def _requirement_problems(
             )
 
 
-def _file_problems(dist: InstalledDistribution) -> Iterator[Problem]:
+def _file_problems(dist: InstalledDistribution, pulse: Callable[[], None]) -> Iterator[Problem]:
     base = os.path.dirname(str(dist.location))
     for path, digest, _ in dist.record or ():
+        pulse()
         try:
-            same = _has_digest(os.path.join(base, path), digest)
-        except (FileNotFoundError, NotADirectoryError):
-            yield MissingFile(name=dist.name, path=path)
+            same = _has_digest(os.path.join(base, path), digest, pulse)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no file can have that name
+            if not path.endswith(".pyc"):
+                yield MissingFile(name=dist.name, path=path)
         except OSError:
             yield ModifiedFile(name=dist.name, path=path)
         else:
@@ -125,13 +201,19 @@ def _file_problems(dist: InstalledDistribution) -> Iterator[Problem]:
                 yield ModifiedFile(name=dist.name, path=path)
 
 
-def _has_digest(path: str, digest: str) -> bool:
-    """Tell whether a file has the digest of its RECORD row; without one, being there is enough."""
+def _has_digest(path: str, digest: str, pulse: Callable[[], None]) -> bool:
+    """Tell whether a file has the digest of its RECORD row; without one, being a file is enough."""
     name, _, expected = digest.partition("=")
-    with open(path, "rb", buffering=0) as file:
-        if not expected or name not in hashlib.algorithms_available:
+    descriptor = os.open(path, _READ)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        if not expected or name not in _DIGESTS:
             return True
-        hasher = hashlib.new(name)
-        while chunk := file.read(_CHUNK):
+        hasher = hashlib.new(name, usedforsecurity=False)
+        while chunk := os.read(descriptor, _CHUNK):
             hasher.update(chunk)
+            pulse()
+    finally:
+        os.close(descriptor)
     return base64.urlsafe_b64encode(hasher.digest()).rstrip(b"=").decode() == expected.rstrip("=")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 
+from puffin_api._model.direct_url import ArchiveInfo, VcsInfo
 from puffin_api._model.requirement import lenient_row, lenient_specifier
 from puffin_api._model.resolution import DependencyPath, Edge
+from puffin_api._urls import repository, resource, split_fragment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.installed import InstalledDistribution, InstalledSet
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.target import Target
@@ -53,11 +56,11 @@ class InstalledGraph:
         specifier = lenient_specifier(row.specifier)
         if specifier is None:
             return True
-        from packaging.version import InvalidVersion, Version
+        from packaging.version import Version
 
         try:
             return specifier.contains(Version(version), prereleases=True)
-        except InvalidVersion:
+        except ValueError:  # also for numbers that Python refuses to read
             return row.specifier == f"==={version}"
 
     def meets(self, rows: Iterable[RequirementRow]) -> bool:
@@ -69,7 +72,8 @@ class InstalledGraph:
             if row.marker and not self._marker_holds(row.marker, frozenset()):
                 continue
             dist = self._installed.get(row.name)
-            if dist is None or not self._is_met_by(row, dist):
+            # Without its metadata nobody knows what it requires, or whether more than a shell is there.
+            if dist is None or dist.metadata is None or not self._is_met_by(row, dist):
                 return False
             for extra in ("", *row.extras):
                 if (row.name, extra) not in seen:
@@ -122,11 +126,7 @@ class InstalledGraph:
 
     def _is_met_by(self, row: RequirementRow, dist: InstalledDistribution) -> bool:
         if row.url:
-            from puffin_api._urls import resource
-
-            origin = dist.direct_url
-            wanted = resource(row.url).removeprefix("git+")
-            return origin is not None and wanted.startswith(resource(origin.url))
+            return dist.direct_url is not None and _comes_from(row.url, dist.direct_url)
         return self.admits(row, dist.version)
 
     def _wanted_extras(self) -> dict[str, frozenset[str]]:
@@ -178,6 +178,24 @@ def _reachable(
             seen.add(name)
             pending += [row.name for row in edges.get(name, ())]
     return seen
+
+
+def _comes_from(url: str, origin: DirectUrl) -> bool:
+    """Tell whether a distribution with this origin is what the URL of a requirement asks for."""
+    _, wanted = split_fragment(url)
+    if wanted.get("subdirectory", "") != origin.subdirectory:
+        return False
+    info = origin.info
+    if isinstance(info, VcsInfo):
+        plain = f"{info.vcs}+{origin.url.removeprefix(f'{info.vcs}+')}"
+        _, at, revision = resource(url).removeprefix(repository(url)).partition("@")
+        known = {"", info.commit_id, info.requested_revision}
+        return repository(url) == repository(plain) and (not at or revision in known)
+    if isinstance(info, ArchiveInfo) and any(
+        digest.lower() != info.hashes.get(name, digest.lower()) for name, digest in wanted.items()
+    ):
+        return False
+    return resource(url) == resource(origin.url)
 
 
 def _pin(dist: InstalledDistribution | None) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 
-from puffin_api._installer.journal import PREFIX
-from puffin_api._model.dist_info import split_dist_info, split_egg_info
+from puffin_api._installer.journal import MARK, PREFIX
+from puffin_api._installer.recovery import is_transaction
+from puffin_api._model.dist_info import is_module_file, split_dist_info, split_egg_info
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
+from puffin_api._model.names import is_name, normalize
 from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
 from puffin_api._wheel.record import parse_record, record_paths
 
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from puffin_api._model.problems import Problem
 
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
-_BINARY: int = getattr(os, "O_BINARY", 0)
-_MODULE_SUFFIXES = (".py", ".so", ".pyd")
+# A pipe that stands where a file should be must not be waited for.
+_READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_NAME = "the name is not that of a distribution"
+_NO_FOLDER = "it is not a folder"
 
 
 class DistributionFolder:
@@ -36,8 +41,14 @@ class DistributionFolder:
         """Return the text of a metadata file, None where it is missing or unreadable."""
         try:
             return _read(self._file(name)).decode(errors="surrogateescape")
+        except NotADirectoryError:
+            return _read_zipped(self._path, name) if self.kind == "egg" else None
         except (OSError, ValueError):  # ValueError: a name that no file can have
             return None
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is anything of that name, readable or not."""
+        return os.path.lexists(self._file(name))
 
     def record(self) -> Sequence[tuple[str, str, str]] | None:
         """Return path, digest and size of each file, relative to the folder around; None for no list."""
@@ -64,7 +75,7 @@ class DistributionFolder:
         """Return the absolute paths of all modules, by the path as given and by the real one."""
         bases = {os.path.dirname(self._path)}
         bases |= {os.path.realpath(base) for base in bases}
-        paths = [path for path in self.paths() if path.endswith(_MODULE_SUFFIXES)]
+        paths = [path for path in self.paths() if is_module_file(path)]
         return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
 
     def _file(self, name: str) -> str:
@@ -73,7 +84,8 @@ class DistributionFolder:
         if self.kind == "egg":
             return os.path.join(self._path, "EGG-INFO", name)
         if self.kind == "egg-link":
-            return os.path.join(_egg_info_of_link(self._path), name)
+            folder = _egg_info_of_link(self._path)
+            return os.path.join(folder, name) if folder else ""
         if self.kind == "egg-info" and name == "PKG-INFO" and os.path.isfile(self._path):
             return self._path  # one file, as distutils wrote it
         return os.path.join(self._path, name)
@@ -129,31 +141,37 @@ def look(roots: Iterable[Path | str]) -> Listing:
     marks: list[str] = []
     for root in _distinct(roots):
         names = listing.names[root] = set()
+        found: list[tuple[str, str, str, str]] = []
         try:
-            entries = os.scandir(root)
-        except (FileNotFoundError, NotADirectoryError):
+            with os.scandir(root) as entries:
+                for entry in entries:
+                    name = entry.name
+                    names.add(name)
+                    if name.endswith(_SUFFIXES):
+                        _take(entry, found, listing.problems, marks)
+                    elif name.startswith(PREFIX):
+                        listing.interrupted.append(entry.path)
+        except FileNotFoundError:
             continue
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except OSError as error:  # also in the middle: what was seen until then counts
+            reason = f"the folder cannot be read: {error.strerror or error}"
             listing.problems.append(BrokenMetadata(name=os.path.basename(root), location=root, reason=reason))
-            continue
-        with entries:
-            found: list[tuple[str, str, str, str]] = []
-            for entry in entries:
-                name = entry.name
-                names.add(name)
-                if name.endswith(_SUFFIXES):
-                    _take(entry, found, listing.problems, marks)
-                elif name.startswith(PREFIX):
-                    listing.interrupted.append(entry.path)
         found.sort()
         listing.found += found
     listing.interrupted.sort()
     listing.problems.sort(key=_location)
-    listing.problems += [InterruptedTransaction(path=path) for path in listing.interrupted]
+    listing.problems += [InterruptedTransaction(path=path) for path in listing.interrupted if _waits(path)]
     marks.sort()
     listing.fingerprint = hashlib.sha256("\n".join(marks).encode(errors="surrogateescape")).hexdigest()[:32]
     return listing
+
+
+def _waits(folder: str) -> bool:
+    """Tell whether the folder of a transaction holds a change that is neither made nor undone.
+
+    A change that was made leaves its folder where a file in it was still in use: only trash is in it.
+    """
+    return is_transaction(os.path.basename(folder)) and not os.path.lexists(f"{folder}/{MARK}")
 
 
 def _distinct(roots: Iterable[Path | str]) -> list[str]:
@@ -178,7 +196,7 @@ def _location(problem: BrokenMetadata | InterruptedTransaction) -> str:
 
 def _read(path: str) -> bytes:
     """Read a file. Most that are asked for are not there: this fails at half the cost of ``open``."""
-    descriptor = os.open(path, os.O_RDONLY | _BINARY)
+    descriptor = os.open(path, _READ)
     try:
         pieces: list[bytes] = []
         while piece := os.read(descriptor, 1 << 16):
@@ -188,13 +206,25 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
+def _read_zipped(egg: str, name: str) -> str | None:
+    """Read a file of the metadata of an ``.egg`` that is an archive."""
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(egg) as archive:
+            return archive.read(f"EGG-INFO/{name}").decode(errors="surrogateescape")
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None  # no archive, a broken or an encrypted one, or nothing of that name in it
+
+
 def _take(
     entry: os.DirEntry[str],
     found: list[tuple[str, str, str, str]],
     problems: list[BrokenMetadata | InterruptedTransaction],
     marks: list[str],
 ) -> None:
-    """Note one distribution, or why it is none."""
+    """Note one distribution, or why it is none; both where its name says too little."""
     name = entry.name
     try:
         status = entry.stat(follow_symlinks=False)
@@ -202,12 +232,28 @@ def _take(
         return
     marks.append(f"{name} {status.st_ino} {status.st_mtime_ns}")
     _, _, kind = name.rpartition(".")
-    split = split_dist_info(name) if kind == "dist-info" else _split_old(entry, kind)
-    if split is None:
-        reason = "the name is not that of a distribution"
-        problems.append(BrokenMetadata(name=name, location=entry.path, reason=reason))
+    reason = ""
+    if kind != "dist-info":
+        split = _split_old(entry, kind)
+    elif not stat.S_ISDIR(status.st_mode) and not os.path.isdir(entry.path):
+        split, reason = None, _NO_FOLDER
     else:
+        split = split_dist_info(name)
+        if split is None:
+            split, reason = _split_odd(entry), _NO_NAME
+    if split is None or reason:
+        problems.append(BrokenMetadata(name=name, location=entry.path, reason=reason or _NO_NAME))
+    if split is not None:
         found.append((*split, entry.path, kind))
+
+
+def _split_odd(entry: os.DirEntry[str]) -> tuple[str, str] | None:
+    """Tell name and version of a ``name.dist-info`` without a version, which only its METADATA knows."""
+    name = entry.name.removesuffix(".dist-info").rstrip("-")
+    if not is_name(name):
+        return None
+    version = _version_inside(normalize(name), entry.path, "dist-info")
+    return (normalize(name), version) if version else None
 
 
 def _split_old(entry: os.DirEntry[str], kind: str) -> tuple[str, str] | None:
@@ -215,19 +261,26 @@ def _split_old(entry: os.DirEntry[str], kind: str) -> tuple[str, str] | None:
     split = split_egg_info(entry.name.removesuffix(".egg-link"))
     if split is None or split[1]:
         return split
-    probe = InstalledDistribution(*split, entry.path, DistributionFolder(entry.path, kind))
-    return split[0], "" if probe.metadata is None else probe.metadata.version
+    return split[0], _version_inside(split[0], entry.path, kind)
+
+
+def _version_inside(name: str, path: str, kind: str) -> str:
+    """Return the version that the metadata tell for a project; "" where they tell none."""
+    metadata = InstalledDistribution(name, "", path, DistributionFolder(path, kind)).metadata
+    return metadata.version if metadata is not None and normalize(metadata.name) == name else ""
 
 
 def _egg_info_of_link(path: str) -> str:
     """Return the .egg-info folder in the place that an .egg-link file names; "" where there is none."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            place = file.readline().strip()
-        folders = [name for name in os.listdir(place) if name.endswith(".egg-info")]
+        place = _read(path).decode(errors="surrogateescape").partition("\n")[0].strip()
+        names = [name for name in os.listdir(place) if name.endswith(".egg-info")] if place else []
     except (OSError, ValueError):
         return ""
-    return os.path.join(place, folders[0]) if folders else ""
+    wanted = split_egg_info(os.path.basename(path).removesuffix(".egg-link"))
+    # Several projects may be developed in one folder.
+    names.sort(key=lambda name: (split_egg_info(name) or ("", ""))[:1] != (wanted or ("", ""))[:1])
+    return os.path.join(place, names[0]) if names else ""
 
 
 def _by_name(dist: InstalledDistribution) -> str:

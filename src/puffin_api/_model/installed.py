@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from puffin_api._model.direct_url import DirectUrl
-from puffin_api._model.dist_info import InstalledEntryPoint, parse_entry_points, top_level_modules
+from puffin_api._model.dist_info import (
+    InstalledEntryPoint,
+    parse_entry_points,
+    parse_requires,
+    top_level_modules,
+)
 from puffin_api._model.metadata import CoreMetadata, parse_metadata
 from puffin_api.errors import MetadataInvalid
 
@@ -33,6 +38,10 @@ if TYPE_CHECKING:
 
         def read_text(self, name: str) -> str | None:
             """Return the text of a metadata file, None where it is missing or unreadable."""
+            ...
+
+        def has(self, name: str) -> bool:
+            """Tell whether there is anything of that name among the metadata, readable or not."""
             ...
 
         def record(self) -> Sequence[tuple[str, str, str]] | None:
@@ -120,7 +129,7 @@ class InstalledDistribution:
     @property
     def requested(self) -> bool:
         """True where a user asked for it, False where it came as a dependency."""
-        return self._once("requested", lambda: self.read_text("REQUESTED") is not None)
+        return self._once("requested", lambda: self.has_file("REQUESTED"))
 
     @property
     def editable(self) -> bool:
@@ -128,12 +137,24 @@ class InstalledDistribution:
         return self.kind == "egg-link" or (self.direct_url is not None and self.direct_url.editable)
 
     def modules(self) -> tuple[str, ...]:
-        """Return the names of the top-level modules and packages that it offers."""
+        """Return the names of the top-level modules and packages that it offers.
+
+        Those in development mode are not among its files; they are known where it has a ``top_level.txt``.
+        """
+        if self.editable or self.record is None:
+            named = (self.read_text("top_level.txt") or "").split()
+            found = tuple(sorted({name for name in named if name.isidentifier()}))
+            if found:
+                return found
         return top_level_modules(self.files)
 
     def read_text(self, name: str) -> str | None:
         """Return a file of its metadata folder, None where it is missing or unreadable."""
         return self._source.read_text(name)
+
+    def has_file(self, name: str) -> bool:
+        """Tell whether its metadata folder has an entry of that name, also one that cannot be read."""
+        return self._source.has(name)
 
     def module_files(self) -> Sequence[str]:
         """Return the absolute paths of its Python sources and extension modules."""
@@ -161,11 +182,24 @@ class InstalledDistribution:
         return self._memo[key]  # type: ignore[return-value]  # put there by the same key's reader
 
     def _read_metadata(self) -> CoreMetadata | None:
-        text = self.read_text("PKG-INFO" if self.kind.startswith("egg") else "METADATA")
+        is_egg = self.kind.startswith("egg")
+        text = self.read_text("PKG-INFO" if is_egg else "METADATA")
+        if text is None:
+            return None
+        if is_egg and "Requires-Dist:" not in text:
+            text = self._further_headers() + text.lstrip("\ufeff")
+        # As bytes: what is no UTF-8 is Latin-1 then. A lone carriage return ends a line as well.
+        data = text.encode(errors="surrogateescape").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         try:
-            return None if text is None else parse_metadata(text, source=self._location)
+            return parse_metadata(data, source=self._location)
         except MetadataInvalid:
             return None
+
+    def _further_headers(self) -> str:
+        """Return what old versions of setuptools tell in requires.txt only, as PKG-INFO would have it."""
+        requires, extras = parse_requires(self.read_text("requires.txt") or "")
+        lines = [f"Requires-Dist: {text}\n" for text in requires]
+        return "".join((*lines, *(f"Provides-Extra: {extra}\n" for extra in extras)))
 
     def _read_installer(self) -> str:
         return (self.read_text("INSTALLER") or "").strip()
@@ -174,7 +208,7 @@ class InstalledDistribution:
         text = self.read_text("direct_url.json")
         try:
             return None if text is None else DirectUrl.from_json(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter for lists in lists in lists
             return None
 
     def __eq__(self, other: object) -> bool:

@@ -32,6 +32,13 @@ class _Finding:
         return {"schema": 1, "code": self.code, "message": self.message, "data": dict(self.data)}
 
 
+def _printable(text: str) -> str:
+    """Escape what no terminal can show: names of broken files hold line ends and bytes that are no text."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @attrs.frozen(kw_only=True)
 class MissingDependency(_Finding):
     """A distribution requires a project that is not installed."""
@@ -44,7 +51,7 @@ class MissingDependency(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"{self.name} {self.version} requires {self.requirement}, which is not installed"
+        return _printable(f"{self.name} {self.version} requires {self.requirement}, which is not installed")
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +68,9 @@ class VersionConflict(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"{self.name} {self.version} requires {self.requirement}, but {self.installed} is installed"
+        return _printable(
+            f"{self.name} {self.version} requires {self.requirement}, but {self.installed} is installed"
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +85,7 @@ class DuplicateDistribution(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"{self.name} is installed {len(self.versions)} times: {', '.join(self.versions)}"
+        return _printable(f"{self.name} is installed {len(self.versions)} times: {', '.join(self.versions)}")
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +101,7 @@ class BrokenMetadata(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"The metadata of {self.name} are broken: {self.reason} ({self.location})"
+        return _printable(f"The metadata of {self.name} are broken: {self.reason} ({self.location})")
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +115,7 @@ class MissingFile(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"A file of {self.name} is missing: {self.path}"
+        return _printable(f"A file of {self.name} is missing: {self.path}")
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +129,7 @@ class ModifiedFile(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"A file of {self.name} was changed: {self.path}"
+        return _printable(f"A file of {self.name} was changed: {self.path}")
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +142,7 @@ class InterruptedTransaction(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"A change was interrupted and waits to be recovered: {self.path}"
+        return _printable(f"A change was interrupted and waits to be recovered: {self.path}")
 
 
 @attrs.frozen(kw_only=True)
@@ -149,7 +158,9 @@ class UnsupportedPython(_Finding):
     @property
     def message(self) -> str:
         """One sentence for people."""
-        return f"{self.name} {self.version} requires Python {self.requires_python}, but this is {self.python}"
+        return _printable(
+            f"{self.name} {self.version} requires Python {self.requires_python}, but this is {self.python}"
+        )
 
 
 Problem = (
