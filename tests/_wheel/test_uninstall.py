@@ -56,6 +56,83 @@ def test_compiled_modules_belong_to_their_source(site):
     assert sorted(found) == ["a", "b/x.py"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x.cpython-312.pyc",
+        "x.cpython-312.opt-2.pyc",
+        "x.pypy310.pyc",
+        "x.cpython-312-pytest-8.3.pyc",
+        "x.cpython-312.pyc.140123",
+        "with.dots.cpython-312.pyc",
+        "{{ name }}.cpython-312.pyc",
+    ],
+)
+def test_whatever_compiled_a_module_its_file_goes_too(site, name):
+    fill(site, "a/x.py", "a/with.dots.py", "a/{{ name }}.py", f"a/__pycache__/{name}")
+
+    assert entries(site, ["a/x.py", "a/with.dots.py", "a/{{ name }}.py"])[0] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["y.cpython-312.pyc", "x.txt", "x", ".x.py", "xx.cpython-312.pyc"])
+def test_what_no_owned_module_was_compiled_to_stays(site, name):
+    fill(site, "a/x.py", f"a/__pycache__/{name}")
+
+    assert entries(site, ["a/x.py"])[0] == ["a/x.py"]
+
+
+def test_folders_that_record_lists_go_only_with_all_that_is_in_them(site):
+    fill(site, "a/x.py", "b/y.py", "b/stray.txt")
+
+    found, removal = entries(site, ["a/x.py", "a/", "a", "b/y.py", "b/", "b"])
+
+    assert sorted(found) == ["a", "b/y.py"]
+    assert removal.refused == []
+
+
+def test_rows_that_no_file_can_have_are_passed_over(site):
+    fill(site, "a/x.py")
+
+    found, removal = entries(site, ["a/x.py", "a/x.py", "a/\0.py", "\0/y", "C:\\x", "a\\x.py", 'a/"q,".py'])
+
+    assert found == ["a"]
+    assert removal.files == 1
+    assert removal.refused == []
+
+
+def test_absolute_paths_count_where_they_lead_inside(site, tmp_path):
+    fill(site, "a/x.py", "../bin/tool", "../../outside.txt")
+    inside, outside = str(site.parent / "bin/tool"), str(tmp_path / "outside.txt")
+
+    found, removal = entries(site, ["a/x.py", inside, outside])
+
+    assert sorted(found) == ["../bin", "a"]
+    assert removal.refused == [outside]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_lies_behind_a_link_stays_and_the_link_too(site, tmp_path, inside):
+    home = site / "real" if inside else tmp_path / "real"
+    home.mkdir()
+    (home / "x.py").write_text("")
+    (site / "a").symlink_to(home)
+
+    found, removal = entries(site, ["a/x.py"])
+
+    assert found == []
+    assert removal.refused == [str(site / "a")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_an_owned_link_goes_and_not_what_it_leads_to(site, tmp_path):
+    (tmp_path / "real.py").write_text("")
+    (site / "x.py").symlink_to(tmp_path / "real.py")
+    (site / "gone.py").symlink_to(tmp_path / "nowhere")
+
+    assert sorted(entries(site, ["x.py", "gone.py"])[0]) == ["gone.py", "x.py"]
+
+
 def test_compiled_modules_that_record_lists_are_owned(site):
     fill(site, "a/x.py", "a/__pycache__/x.cpython-312.pyc", "a/__pycache__/y.cpython-312.pyc")
 

@@ -53,10 +53,10 @@ class OwnedFiles:
             except KeyError:
                 place = self._folder(base, folder)
                 names = known[folder] = None if place is None else self._names[place]
-            if names is None or name in _NO_NAMES:
-                self._refused.append(path)
-            else:
+            if names is not None and name not in _NO_NAMES:
                 names.add(name)
+            elif names is None or name or not folder:  # some tools list folders too: `pkg/`
+                self._refused.append(path)
 
     def add_folder(self, path: str) -> None:
         """Add a folder that belongs to the distributions whatever is in it: a dist-info folder."""
@@ -192,8 +192,12 @@ class _Sweep:
 
     def _is_compiled(self, cache: str, name: str) -> bool:
         """Tell whether a file of ``__pycache__`` was compiled from an owned module."""
-        module, _, rest = name.partition(".")
-        return ".pyc" in f".{rest}" and f"{module}.py" in self._names.get(os.path.dirname(cache), ())
+        sources = self._names.get(os.path.dirname(cache), _NOTHING)
+        # Modules may have dots in their names, and so may what follows them: `x.cpython-312-pytest-8.3.pyc`.
+        at = name.find(".")
+        while at > 0 and f"{name[:at]}.py" not in sources:
+            at = name.find(".", at + 1)
+        return at > 0 and ".pyc" in name[at:]
 
     def collect(self) -> None:
         """Decide for each folder, children first, whether it goes as a whole."""
