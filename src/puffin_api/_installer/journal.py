@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from puffin_api._fs import LinkKind
 
     Step = tuple[str, ...]
-    """``("mkdir", path)``, ``("rmdir", path, mode)`` or ``("rename", from, to)``; paths are relative
-    to site-packages."""
+    """``("mkdir", path)``, perhaps with a mode, ``("rmdir", path, mode)`` or ``("rename", from, to)``;
+    paths are relative to site-packages."""
 
 FORMAT = 1
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -149,6 +149,8 @@ def run_steps(base: str, steps: Iterable[Step], files: Files, check: Callable[[]
             files.rename(join(base, step[1]), join(base, step[2]))
         elif step[0] == "mkdir":
             files.mkdir(join(base, step[1]))
+            if len(step) > 2:
+                files.chmod(join(base, step[1]), int(step[2], 8))
         else:
             files.rmdir(join(base, step[1]))
 
@@ -242,8 +244,8 @@ def _step(item: Sequence[str]) -> Step:
     match item:
         case ["mkdir", str(path)]:
             return ("mkdir", path)
-        case ["rmdir", str(path), str(mode)] if 0 <= int(mode, 8) <= 0o7777:
-            return ("rmdir", path, mode)
+        case ["mkdir" | "rmdir" as kind, str(path), str(mode)] if 0 <= int(mode, 8) <= 0o7777:
+            return (kind, path, mode)
         case ["rename", str(source), str(target)]:
             return ("rename", source, target)
         case _:

@@ -24,7 +24,7 @@ from puffin_api.errors import FileConflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from puffin_api._installer.journal import Files, Step
     from puffin_api._installer.staging import Stage
@@ -74,11 +74,12 @@ class UndoStore:
         if steps is None:
             return None
         entries = [
-            (os.path.normpath(os.path.join(base, step[1])), f"{folder}/{os.path.basename(step[2])}")
+            (_absolute(base, step[1]), f"{folder}/{os.path.basename(step[2])}")
             for step in steps
             if step[0] == "rename" and os.path.basename(step[2]).startswith(_OLD)
         ]
-        return Kept([entry for entry in entries if is_there(entry[1])])
+        modes = {_absolute(base, step[1]): step[2] for step in steps if step[0] == "rmdir"}
+        return Kept([entry for entry in entries if is_there(entry[1])], modes)
 
     def _names(self) -> list[str] | None:
         try:
@@ -99,9 +100,10 @@ class UndoStore:
 class Kept:
     """The old entries of a change: where each stood, and where it lies now."""
 
-    __slots__ = ("entries", "notices")
+    __slots__ = ("_modes", "entries", "notices")
 
-    def __init__(self, entries: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, entries: Sequence[tuple[str, str]], modes: Mapping[str, str]) -> None:
+        self._modes = modes
         # RECORD is what makes a distribution complete: its folder comes last.
         self.entries = sorted(entries, key=lambda entry: entry[0].endswith(".dist-info"))
         self.notices: list[Notice] = []
@@ -125,7 +127,9 @@ class Kept:
         Raises:
             FileConflict: A place is taken by a distribution that stays.
         """
-        work = _Restoring(stage, gone)
+        work = _Restoring(stage, gone, self._modes)
+        for folder in sorted(self._modes):
+            work.make(folder)
         for target, source in self.entries:
             work.bring(source, target)
         self._look_at(work.met, owners)
@@ -148,8 +152,10 @@ class Kept:
 class _Restoring:
     """Works out how old entries get back into their places."""
 
-    def __init__(self, stage: Stage, gone: Collection[str]) -> None:
+    def __init__(self, stage: Stage, gone: Collection[str], modes: Mapping[str, str]) -> None:
         self._stage = stage
+        self._modes = modes
+        """Permissions of folders that were removed on their own."""
         self._gone = frozenset(gone)
         self._made: set[str] = set()
         self.steps: list[Step] = []
@@ -159,7 +165,7 @@ class _Restoring:
     def bring(self, source: str, target: str) -> None:
         """Bring one entry back; a folder that has been made anew meanwhile is filled."""
         if self._is_free(target):
-            self.steps += self._missing(os.path.dirname(target))
+            self.make(os.path.dirname(target))
         elif _is_folder(source) and _is_folder(target):
             for name in sorted(os.listdir(source)):
                 self.bring(f"{source}{os.sep}{name}", f"{target}{os.sep}{name}")
@@ -175,14 +181,20 @@ class _Restoring:
     def _is_gone(self, path: str) -> bool:
         return path in self._gone or any(folder in self._gone for folder in _parents(path))
 
-    def _missing(self, folder: str) -> Iterable[Step]:
-        """Make the folders that will not be there; those above a place are."""
+    def make(self, folder: str) -> None:
+        """Make a folder and those above it, where they will not be there."""
         missing: list[str] = []
         while folder not in self._made and self._is_free(folder):
             missing.append(folder)
             folder = os.path.dirname(folder)
         self._made.update(missing)
-        return [("mkdir", self._stage.relative(path)) for path in reversed(missing)]
+        for path in reversed(missing):
+            mode = (self._modes[path],) if path in self._modes else ()
+            self.steps.append(("mkdir", self._stage.relative(path), *mode))
+
+
+def _absolute(base: str, path: str) -> str:
+    return os.path.normpath(os.path.join(base, path))
 
 
 def _parents(path: str) -> Iterator[str]:
