@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from benchmarks.full_environment import DISTRIBUTIONS, fill
 from benchmarks.recorded_index import RecordedIndex
 from puffin_api import Cache, Client, Index, Installer, Interpreter, Resolver
 
@@ -48,6 +49,7 @@ TARGETS = {
     ("no-op plan", "jupyterlab"): 0.05,
     ("uninstall", "flask"): 0.15,
     ("uninstall", "jupyterlab"): 0.15,
+    ("list what is installed", "300"): 0.15,
 }
 
 
@@ -229,6 +231,35 @@ class Bench:
                     bare.uninstall,
                 )
 
+    def listing_rows(self) -> None:
+        """Look at an environment of many distributions: their names and versions, and what is wrong."""
+        environment = Interpreter.probe(self.python).create_venv(self.fresh("venv"))
+        fill(environment)
+        case, python, cache = str(DISTRIBUTIONS), python_of(environment), self.fresh("uv-cache")
+
+        def ours() -> float:
+            seconds, names = timed(lambda: [(dist.name, dist.version) for dist in environment.installed()])
+            assert len(names) == DISTRIBUTIONS
+            return seconds
+
+        listing = ("pip", "list", "--format", "json", "-p", python)
+        self.uv(*listing, cache=cache)
+        assert len(json.loads(self.output)) == DISTRIBUTIONS
+        for _ in range(self.rounds):
+            self.pair("list what is installed", case, lambda: self.uv(*listing, cache=cache), ours)
+            self.pair(
+                "fingerprint",
+                case,
+                lambda: self.uv(*listing, cache=cache),
+                lambda: timed(environment.fingerprint)[0],
+            )
+            self.pair(
+                "check what is installed",
+                case,
+                lambda: self.uv("pip", "check", "-p", python, cache=cache),
+                lambda: timed(environment.check)[0],
+            )
+
     def _places(self, interpreter: Interpreter, uv_cache: Path) -> tuple[Path, Environment]:
         """Make an environment for each of the two."""
         theirs = python_of(interpreter.create_venv(self.fresh("venv")))
@@ -331,7 +362,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--jobs", nargs="+", default=["import", "resolve", "far", "install"])
+    parser.add_argument("--jobs", nargs="+", default=["import", "resolve", "far", "install", "list"])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path, default=HERE, help="where environments and caches are made")
     options = parser.parse_args()
@@ -350,6 +381,8 @@ def main() -> None:
                 bench.resolve_rows(case, job="resolve, cold, 30 ms away", index=far)
             if "install" in options.jobs:
                 bench.install_rows(case)
+        if "list" in options.jobs:
+            bench.listing_rows()
     if "import" in options.jobs:
         bare, extra = import_row(options.rounds)
         print(f"import: {extra:.1f} ms over {bare:.1f} ms of bare Python (target 10 ms)")

@@ -80,7 +80,7 @@ def why(name: str, installed: InstalledSet, target: Target | None) -> tuple[Depe
 
 def _metadata_problems(dist: InstalledDistribution, target: Target) -> Iterator[Problem]:
     location = str(dist.location)
-    for reason in _faults(dist):
+    for reason in _faults(dist, os.path.basename(location)):
         yield BrokenMetadata(name=dist.name, location=location, reason=reason)
     # By release only: a pre-release of Python 3.15 does for ">=3.15".
     if _admits_python(dist.requires_python, target.python.base_version) is False:
@@ -103,13 +103,13 @@ def _admits_python(requires_python: str, python: str) -> bool | None:
         return None
 
 
-def _faults(dist: InstalledDistribution) -> Iterator[str]:
+def _faults(dist: InstalledDistribution, folder: str) -> Iterator[str]:
     """Give the reasons for which something about a distribution is not known."""
     if dist.version and not is_version(dist.version):
         yield f"{dist.version} is not a version"
     yield from _faults_of_metadata(dist)
     if dist.kind == "dist-info":
-        yield from _faults_of_record(dist)
+        yield from _faults_of_record(dist, folder)
     yield from _faults_of_other_files(dist)
 
 
@@ -128,12 +128,12 @@ def _faults_of_metadata(dist: InstalledDistribution) -> Iterator[str]:
         yield f"{file} is of another version, {metadata.version}"
 
 
-def _faults_of_record(dist: InstalledDistribution) -> Iterator[str]:
+def _faults_of_record(dist: InstalledDistribution, folder: str) -> Iterator[str]:
     text = dist.read_text("RECORD")
     if text is None:
         yield f"RECORD {_what_is_wrong(dist, 'RECORD')}"
-    elif f"{dist.location.name}/" not in text:  # it lists itself and METADATA at least
-        yield f"RECORD names no file of {dist.location.name}"
+    elif f"{folder}/" not in text:  # it lists itself and METADATA at least
+        yield f"RECORD names no file of {folder}"
     elif '"' in text and dist.record is None:  # without quotes, every line is a row
         yield "RECORD is invalid"
 

@@ -188,10 +188,12 @@ class InstalledDistribution:
             return None
         if is_egg and "Requires-Dist:" not in text:
             text = self._further_headers() + text.lstrip("\ufeff")
-        # As bytes: what is no UTF-8 is Latin-1 then. A lone carriage return ends a line as well.
-        data = text.encode(errors="surrogateescape").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if "\r" in text:  # a lone one ends a line as well
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        head, _, _ = text.partition("\n\n")  # what follows is the description, often long
         try:
-            return parse_metadata(data, source=self._location)
+            # As bytes: what is no UTF-8 is Latin-1 then.
+            return parse_metadata(head.encode(errors="surrogateescape"), source=self._location)
         except MetadataInvalid:
             return None
 
