@@ -109,6 +109,28 @@ def test_the_program_of_the_readme_runs(environ, tmp_path):
     assert second == []
 
 
+def test_a_change_is_taken_back(example, client, environment):
+    undo = example("undo_and_recover")
+    before = {dist.name: dist.version for dist in environment.installed()}
+
+    report = undo.try_upgrade(client, environment, ["library>=2"], lambda: False)
+
+    assert [(change.action, change.name) for change in report.changes] == [("downgrade", "library")]
+    assert {dist.name: dist.version for dist in environment.installed()} == before
+    assert undo.undo_later(client, environment, report) == "upgrade library"
+    assert undo.undo_later(client, environment, report).startswith("changed again since: library: left as")
+
+
+def test_an_interrupted_change_is_ended(example, tmp_path, capsys):
+    environment = Interpreter.current().create_venv(tmp_path / "env")
+    (Path(environment.scheme.purelib) / ".puffin-0123").mkdir()
+
+    example("undo_and_recover").open_environment(str(tmp_path / "env"))
+
+    assert capsys.readouterr().out == "an interrupted change was discarded\n"
+    assert environment.recover() is None
+
+
 def test_the_tests_of_the_page_on_fakes_pass():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "docs/examples/fakes_in_tests.py"],
