@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from puffin_api._model.cached import EntryPoint
 from puffin_api._model.direct_url import DirectUrl, DirInfo
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api._wheel.record import digest_bytes, parse_record
@@ -118,6 +119,21 @@ def test_of_two_entry_points_with_one_name_the_one_for_a_gui_counts(place, group
     assert [extra.path for extra in layout.extra] == ["run"]
     assert b"from a import gui_scripts" in layout.extra[0].content
     assert [row[0] for row in rows_of(layout)].count("../../bin/run") == 1
+
+
+def test_an_entry_point_that_python_cannot_import_is_passed_over_with_a_notice(place):
+    wheel = place.wheel(
+        "a", data={"scripts/other": "shipped"}, entry_points={"console_scripts": {"run": "a:f"}}
+    )
+    wheel.manifest.entry_points += (EntryPoint("other", "my-module", "f", False),)
+
+    layout = lay_out(wheel, Places(FOLDERS), executable="/p")
+
+    assert [extra.path for extra in layout.extra] == ["run", "other"]
+    assert layout.extra[1].content == b"shipped"
+    (notice,) = layout.notices
+    assert notice.code == "script-skipped"
+    assert notice.data == {"name": "a", "script": "other", "target": "my-module:f"}
 
 
 @pytest.mark.parametrize("scheme", ["purelib", "platlib"])

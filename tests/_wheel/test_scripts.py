@@ -10,13 +10,14 @@ import pytest
 from puffin_api._model.cached import EntryPoint
 from puffin_api._wheel.scripts import (
     ScriptMaker,
+    can_be_called,
     check_script,
     rewrite_shebang,
     script_text,
     shebang,
     wrapped_entry_point,
 )
-from puffin_api.errors import MetadataInvalid, UnsafeArchive
+from puffin_api.errors import UnsafeArchive
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 
@@ -56,11 +57,34 @@ def test_a_launcher_hides_its_ending_from_the_program(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "part", [("os;import evil", "f"), ("os", "f()"), ("", "f"), ("os", ""), ("1os", "f")]
+    "part",
+    [
+        ("os;import evil", "f"),
+        ("os", "f()"),
+        ("", "f"),
+        ("os", ""),
+        ("1os", "f"),
+        ("my-module", "f"),
+        ("os", "class"),
+        ("os.import", "f"),
+        ("os", "f\n"),
+        ("os.", "f"),
+    ],
 )
 def test_generated_code_holds_nothing_but_names(part):
-    with pytest.raises(MetadataInvalid):
-        script_text(EntryPoint("x", *part, False))
+    entry = EntryPoint("x", *part, False)
+
+    assert not can_be_called(entry)
+    with pytest.raises(AssertionError):
+        script_text(entry)
+
+
+@pytest.mark.parametrize("part", [("os", "f"), ("a.b_c.d1", "A.run"), ("münchen", "größe"), ("_", "match")])
+def test_ordinary_names_can_be_called(part):
+    entry = EntryPoint("x", *part, False)
+
+    assert can_be_called(entry)
+    compile(script_text(entry), "x", "exec")
 
 
 def test_a_plain_path_is_named_in_the_first_line():

@@ -8,14 +8,14 @@ import os
 from puffin_api._model.dist_info import INSTALLER_BYTES
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import digest_bytes, parse_record, record_row
-from puffin_api._wheel.scripts import ScriptMaker, wrapped_entry_point
+from puffin_api._wheel.scripts import ScriptMaker, can_be_called, wrapped_entry_point
 from puffin_api.errors import UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from puffin_api._model.cached import CachedWheel, DataFile
+    from puffin_api._model.cached import CachedWheel, DataFile, EntryPoint
     from puffin_api._model.direct_url import DirectUrl
 
 _INSTALLER_DIGEST = digest_bytes(INSTALLER_BYTES)
@@ -203,6 +203,9 @@ def lay_out(
 def _add_entry_points(layout: Layout, places: Places, maker: ScriptMaker) -> None:
     scripts: dict[str, bytes] = {}
     for entry in sorted(layout.manifest.entry_points, key=lambda entry: entry.gui):
+        if not can_be_called(entry):
+            layout.notices.append(_script_skipped(layout.name, entry))
+            continue
         name, content, starts = maker.entry_point(entry, layout.name)
         scripts[name] = content
         if not starts:
@@ -212,7 +215,7 @@ def _add_entry_points(layout: Layout, places: Places, maker: ScriptMaker) -> Non
 
 
 def _add_data(layout: Layout, places: Places, maker: ScriptMaker) -> None:
-    entry_points = {entry.name for entry in layout.manifest.entry_points}
+    entry_points = {entry.name for entry in layout.manifest.entry_points if can_be_called(entry)}
     digests = functools.cache(layout.digests)
     for data in layout.manifest.data:
         if data.scheme == "scripts" and wrapped_entry_point(data.path) in entry_points:
@@ -325,4 +328,13 @@ def _no_launcher(package: str, script: str) -> Notice:
         code="no-launcher",
         message=f"{package}: {script} has no .exe launcher; start it with python",
         data={"name": package, "script": script},
+    )
+
+
+def _script_skipped(package: str, entry: EntryPoint) -> Notice:
+    target = f"{entry.module}:{entry.attribute}"
+    return Notice(
+        code="script-skipped",
+        message=f"{package}: no script {entry.name} is made, as Python cannot import {target}",
+        data={"name": package, "script": entry.name, "target": target},
     )

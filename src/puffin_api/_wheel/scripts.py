@@ -2,17 +2,19 @@
 
 Entry points are installed as pip and uv do: extras of one do not matter, dotted attributes are
 followed, names stay as they are written, and a script for a GUI counts before one for a console that has
-its name. What has no function to call is refused with the wheel, see `puffin_api._wheel.read`.
+its name. A wheel whose entry point has no function at all is refused, see `puffin_api._wheel.read`; one
+that Python cannot import by what it is called, such as ``my-module:run``, is passed over with a notice,
+where the others write a script that cannot run.
 """
 
 from __future__ import annotations
 
+import keyword
 import re
 import string
 
 from puffin_api._wheel.launchers import read_launcher, windows_program
 from puffin_api._wheel.rules import broken_rule, check_script_name, refused
-from puffin_api.errors import MetadataInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,11 +61,11 @@ class ScriptMaker:
     def entry_point(self, entry: EntryPoint, archive: str) -> tuple[str, bytes, bool]:
         """Return name and content of the file that calls an entry point, and whether it starts by itself.
 
-        On Windows that takes a launcher; without one the file is a script that has to be given to Python.
+        Only for one that `can_be_called`. On Windows, starting takes a launcher; without one the file is a
+        script that has to be given to Python.
 
         Raises:
             UnsafeArchive: The name may not be used.
-            MetadataInvalid: Module or attribute are no dotted names.
         """
         name, text = entry.name, script_text(entry)
         self.check(name, archive)
@@ -88,19 +90,17 @@ class ScriptMaker:
         check_script(name, archive, windows=bool(self._windows))
 
 
-def script_text(entry: EntryPoint) -> bytes:
-    """Return the program that calls an entry point's function, without a first line for the system.
+def can_be_called(entry: EntryPoint) -> bool:
+    """Tell whether a program can name the entry point's module and function."""
+    return all(
+        _DOTTED(text) is not None and not any(map(keyword.iskeyword, text.split(".")))
+        for text in (entry.module, entry.attribute)
+    )
 
-    Raises:
-        MetadataInvalid: Module or attribute are no dotted names.
-    """
-    if not _DOTTED(entry.module) or not _DOTTED(entry.attribute):
-        reason = f"the entry point {entry.name!r} does not name a function"
-        raise MetadataInvalid(
-            f"No script can be made: {reason}: {entry.module}:{entry.attribute}",
-            source="entry_points.txt",
-            reason=reason,
-        )
+
+def script_text(entry: EntryPoint) -> bytes:
+    """Return the program that calls an entry point's function, without a first line for the system."""
+    assert can_be_called(entry), "generated code holds nothing but names"
     root = entry.attribute.partition(".")[0]
     return _TEXT.format(module=entry.module, root=root, attribute=entry.attribute).encode()
 
