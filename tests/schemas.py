@@ -285,7 +285,7 @@ VALUES: dict[str, object] = {
     "Before": BEFORE,
     "Blocker": BLOCKER,
     "Break": BREAK,
-    "CacheReport": {"schema": 1, "removed": [str], "bytes": int},
+    "CacheReport": {"schema": 1, "removed": [str], "bytes": int, "damaged": Each(str)},
     "CacheSize": {"schema": 1, "files": int, "bytes": int, "buckets": Each(int)},
     "CacheStatus": {"schema": 1, "path": str, "writable": bool, "directory_links": str, "layers": [str]},
     "Change": CHANGE,

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from puffin_api._cache.archive_store import ArchiveStore
+from puffin_api._cache.disk_use import size
 from puffin_api._cache.layout import PYPI, Bucket, CacheLayout, git_kind, index_kind, path_kind
-from puffin_api._cache.prune import DAY, dangling_links, prune_unreferenced, remove, size, verify
+from puffin_api._cache.leases import DAY, Leases
+from puffin_api._cache.prune import prune
+from puffin_api._cache.prune import remove as remove_projects
 from puffin_api._cache.store import write_entry
 from puffin_api._fs import PointerFileDirectoryLink, choose_directory_link, remove_tree
 from puffin_api._fs.atomic import TEMPORARY_SUFFIX
@@ -38,6 +42,14 @@ def persist(store, place):
         return store.persist(folder, place)
 
 
+def prune_now(layout, **options):
+    return prune(layout, Leases(layout), **options)
+
+
+def remove(layout, names):
+    return remove_projects(layout, Leases(layout), names)
+
+
 def later():
     return time.time() + LATER
 
@@ -46,7 +58,7 @@ def test_an_archive_that_a_link_leads_to_stays(layout, store):
     wheel = persist(store, layout.wheel(PYPI, "flask", "flask-3.0"))
     built = persist(store, layout.built(git_kind("git+https://h/a", "0" * 40), "a", "1.0") / "id" / "a-1.0")
 
-    removed = prune_unreferenced(layout, now=later())
+    removed = prune_now(layout, now=later())
 
     assert removed.paths == ()
     assert wheel.is_dir()
@@ -57,7 +69,7 @@ def test_an_archive_that_lost_its_link_goes(layout, store):
     place = layout.wheel(PYPI, "flask", "flask-3.0")
     orphan, kept = persist(store, place), persist(store, place)
 
-    removed = prune_unreferenced(layout, now=later())
+    removed = prune_now(layout, now=later())
 
     assert removed.paths == (orphan,)
     assert removed.size == 102
@@ -70,7 +82,7 @@ def test_a_young_orphan_stays_since_its_link_may_be_on_the_way(layout, store):
     place = layout.wheel(PYPI, "flask", "flask-3.0")
     orphan, _ = persist(store, place), persist(store, place)
 
-    assert prune_unreferenced(layout).paths == ()
+    assert prune_now(layout).paths == ()
     assert orphan.is_dir()
 
 
@@ -78,7 +90,7 @@ def test_an_archive_whose_link_leads_to_it_by_a_detour_stays(layout, store, tmp_
     archive = persist(store, layout.wheel(PYPI, "flask", "flask-3.0"))
     os.symlink(layout.root, tmp_path / "detour", target_is_directory=True)
 
-    removed = prune_unreferenced(CacheLayout(tmp_path / "detour"), now=later())
+    removed = prune_now(CacheLayout(tmp_path / "detour"), now=later())
 
     assert removed.paths == ()
     assert archive.is_dir()
@@ -93,7 +105,7 @@ def test_a_link_that_cannot_be_read_keeps_everything(layout, store, monkeypatch)
 
     monkeypatch.setattr(os, "readlink", refuse)
     with pytest.raises(PermissionError):
-        prune_unreferenced(layout, now=later())
+        prune_now(layout, now=later())
 
     assert orphan.is_dir()
 
@@ -105,8 +117,8 @@ def test_what_killed_processes_left_goes_when_it_is_old(layout):
     half = layout.simple(PYPI, f"abc{TEMPORARY_SUFFIX}")
     half.touch()
 
-    assert prune_unreferenced(layout).paths == ()
-    removed = prune_unreferenced(layout, now=later())
+    assert prune_now(layout).paths == ()
+    removed = prune_now(layout, now=later())
 
     assert set(removed.paths) == {layout.temporary / "scratch", half}
     assert os.listdir(layout.temporary) == []
@@ -130,7 +142,7 @@ def test_projects_are_removed_by_name_from_all_kinds(layout, store):
         assert store.lookup(layout.wheel(kind, "flask-login", "stem")) is not None
         assert not layout.simple(kind, "flask").exists()
         assert layout.simple(kind, "flask-login").exists()
-    assert len(prune_unreferenced(layout, now=later()).paths) == len(kinds)
+    assert len(prune_now(layout, now=later()).paths) == len(kinds)
 
 
 def test_so_are_those_of_files_that_their_address_alone_does_not_tell_apart(layout, store):
@@ -154,20 +166,6 @@ def test_removing_links_does_not_remove_what_they_lead_to(layout, store):
     assert (archive / "files" / "module.py").exists()
 
 
-def test_links_to_nothing_are_found_and_removed(layout, store):
-    good = layout.wheel(PYPI, "flask", "good")
-    gone, broken = layout.wheel(PYPI, "flask", "gone"), layout.wheel(PYPI, "flask", "broken")
-    persist(store, good)
-    remove_tree(persist(store, gone))
-    (persist(store, broken) / "manifest.json").unlink()
-    write_entry(layout.wheel_metadata(PYPI, "flask", "good"), b"no link")
-
-    assert set(dangling_links(layout)) == {gone, broken}
-    assert set(verify(layout).paths) == {gone, broken}
-    assert dangling_links(layout) == ()
-    assert store.lookup(good) is not None
-
-
 def test_the_size_counts_each_file_once(layout, store):
     archive = persist(store, layout.wheel(PYPI, "flask", "stem"))
     before = size(layout)
@@ -184,6 +182,179 @@ def test_a_cache_that_does_not_exist_is_empty(tmp_path):
     layout = CacheLayout(tmp_path / "missing")
 
     assert size(layout).size == 0
-    assert prune_unreferenced(layout, now=later()).paths == ()
+    assert prune_now(layout, now=later()).paths == ()
     assert remove(layout, ["flask"]).paths == ()
-    assert verify(layout).paths == ()
+
+
+# -- what was not used for long, and what is too much
+
+
+def use(archive, days):
+    """Let an archive count as used so many days ago."""
+    when = time.time() - days * DAY
+    os.utime(archive, (when, when))
+
+
+def write_page(layout, name, days, *, size=50):
+    path = layout.simple(PYPI, f"{name}.page")
+    write_entry(path, bytes(size))
+    when = time.time() - days * DAY
+    os.utime(path, (when, when))
+    return path
+
+
+def test_what_was_not_used_for_long_goes_with_its_links(layout, store):
+    place, twin = layout.wheel(PYPI, "flask", "old"), layout.wheel(PYPI, "flask", "twin")
+    old, new = persist(store, place), persist(store, layout.wheel(PYPI, "flask", "new"))
+    choose_directory_link(layout.root).publish(twin, old)
+    use(old, 40)
+    use(new, 20)
+    pages = write_page(layout, "old", 40), write_page(layout, "new", 20)
+
+    removed = prune_now(layout, unused_for=30 * DAY)
+
+    assert set(removed.paths) == {old, pages[0]}
+    assert not os.path.lexists(place)
+    assert not os.path.lexists(twin)
+    assert new.is_dir()
+    assert pages[1].exists()
+
+
+def test_a_change_that_is_kept_for_undo_goes_once_it_is_old(layout):
+    kept = layout.undo("/site-packages") / "transaction"
+    kept.mkdir(parents=True)
+    (kept / "file").write_bytes(b"old")
+    assert prune_now(layout, unused_for=DAY).paths == ()
+
+    when = time.time() - 2 * DAY
+    os.utime(kept, (when, when))
+    with Leases(layout).lease():
+        assert prune_now(layout, unused_for=DAY).paths == (), "it may be about to come back"
+
+    assert prune_now(layout, unused_for=DAY).paths == (kept,)
+
+
+def test_what_was_used_last_stays_until_the_size_fits(layout, store):
+    archives = [persist(store, layout.wheel(PYPI, "flask", f"flask-{n}")) for n in range(4)]
+    for archive, days in zip(archives, (3, 1, 4, 2), strict=True):
+        use(archive, days)
+    page = write_page(layout, "flask", 2.5)
+    total = size(layout).size
+
+    nothing = prune_now(layout, max_bytes=total)
+    removed = prune_now(layout, max_bytes=total - 2 * 102)
+
+    assert nothing.paths == ()
+    assert removed.paths == (archives[2], archives[0], page)[: len(removed.paths)]
+    assert size(layout).size <= total - 2 * 102
+    assert archives[1].is_dir()
+    assert archives[3].is_dir()
+
+
+def test_to_no_size_at_all_everything_goes_that_is_not_in_use(layout, store):
+    persist(store, layout.wheel(PYPI, "flask", "flask-1"))
+    write_page(layout, "flask", 0)
+
+    prune_now(layout, max_bytes=0)
+
+    assert list(layout.simple(PYPI, "x").parent.iterdir()) == []
+    assert list(layout.bucket(Bucket.ARCHIVE).iterdir()) == []
+
+
+def test_what_an_operation_has_taken_stays(layout, store):
+    place = layout.wheel(PYPI, "flask", "flask-1")
+    orphan, taken = persist(store, place), persist(store, place)
+    for archive in (orphan, taken):
+        use(archive, 100)
+    leases = Leases(layout)
+
+    with leases.lease():
+        leases.take([orphan, taken])
+        assert prune_now(layout, unused_for=0.0, max_bytes=0, now=later()).paths == ()
+        assert store.lookup(place) == taken
+
+    assert set(prune_now(layout, unused_for=0.0, now=later()).paths) == {orphan, taken}
+
+
+def test_what_environments_lead_into_by_symbolic_links_stays(layout, store, tmp_path):
+    archive = persist(store, layout.wheel(PYPI, "flask", "flask-1"))
+    orphan, _ = (persist(store, layout.wheel(PYPI, "flask", "flask-2")) for _ in range(2))
+    for used in (archive, orphan):
+        info = tmp_path / "site-packages" / f"{used.name}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").symlink_to(used / "files" / "module.py")
+    Leases(layout).note_symlinked([str(tmp_path / "site-packages")])
+
+    prune_now(layout, unused_for=0.0, max_bytes=0, now=later())
+
+    assert archive.is_dir()
+    assert orphan.is_dir()
+    assert store.lookup(layout.wheel(PYPI, "flask", "flask-2")) is None
+    remove_tree(tmp_path / "site-packages")
+    prune_now(layout, unused_for=0.0, max_bytes=0, now=later())
+    assert not archive.exists()
+    assert not orphan.exists()
+
+
+def test_what_is_used_while_it_is_about_to_go_stays(layout, store):
+    archive = persist(store, layout.wheel(PYPI, "flask", "flask-1"))
+    use(archive, 10)
+
+    removed = prune_now(layout, unused_for=DAY, check=lambda: Leases(layout).take([archive]))
+
+    assert removed.paths == ()
+    assert archive.is_dir()
+
+
+def test_a_link_that_was_renewed_while_its_archive_goes_stays(layout, store):
+    place = layout.wheel(PYPI, "flask", "flask-1")
+    archive = persist(store, place)
+    use(archive, 10)
+    new = []
+
+    removed = prune_now(layout, unused_for=DAY, check=lambda: new or new.append(persist(store, place)))
+
+    assert removed.paths == (archive,)
+    assert store.lookup(place) == new[0]
+
+
+def test_a_prune_can_be_cancelled(layout, store):
+    archives = [persist(store, layout.wheel(PYPI, "flask", f"flask-{n}")) for n in range(3)]
+    checks = []
+
+    def check():
+        checks.append(1)
+        if len(checks) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        prune_now(layout, max_bytes=0, check=check)
+
+    assert sum(archive.exists() for archive in archives) == 2
+
+
+def test_two_prunes_at_once_do_not_disturb_each_other(layout, store):
+    for number in range(60):
+        persist(store, layout.wheel(PYPI, "flask", f"flask-{number % 30}"))
+    results = []
+
+    def run():
+        results.append(prune_now(layout, max_bytes=0, now=later()))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(results) == 4
+    paths = [path for removed in results for path in removed.paths]
+    assert len(paths) == len(set(paths)) == 60
+    assert os.listdir(layout.temporary) == []
+
+
+def test_a_project_whose_name_is_too_long_for_a_file_is_removed_too(layout):
+    name = "long" * 60
+    write_entry(layout.simple(PYPI, name), b"page")
+
+    assert remove(layout, [name]).paths == (layout.simple(PYPI, name),)

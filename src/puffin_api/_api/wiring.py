@@ -198,18 +198,22 @@ class ClientParts:
         return source, source.stop
 
     @contextlib.contextmanager
-    def using_cache(self, pump: Pump, folders: Callable[[], Mapping[str, str]]) -> Generator[None]:
+    def using_cache(
+        self, pump: Pump, folders: Callable[[], Mapping[str, str]], *, at_once: bool = False
+    ) -> Generator[None]:
         """Keep what a call brings into the cache from being pruned, until its end.
 
         Args:
-            pump: That of the call. Until it brings something, nothing is done.
+            pump: That of the call.
             folders: Gives the folders by scheme that files will be linked into.
+            at_once: Also if it never brings anything, as it uses what an earlier change has put aside.
         """
         with contextlib.ExitStack() as lease:
             self._leases[pump] = lease
             try:
-                if self._cache().link_mode is LinkMode.SYMLINK:
+                if at_once:
                     lease.enter_context(self.cache.leases.lease())
+                if self._cache().link_mode is LinkMode.SYMLINK:
                     self.cache.leases.note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
                 yield
             finally:

@@ -29,6 +29,7 @@ from puffin_api._model.version_key import EVERYTHING
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from puffin_api._model.file import FileRow
     from puffin_api._model.version_key import Bounds
@@ -64,6 +65,11 @@ def read_bytes(path: str) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def is_metadata_table(path: Path | str) -> bool:
+    """Tell whether a file holds a sound table."""
+    return _sections(read_bytes(os.fspath(path))) is not None
 
 
 class MetadataTable:

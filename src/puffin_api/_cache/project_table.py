@@ -335,6 +335,17 @@ def read_page_table(path: Path | str) -> PageTable | None:
         os.close(descriptor)
 
 
+def is_page_table(path: Path | str) -> bool:
+    """Tell whether a file holds a sound table, every row of it."""
+    table = read_page_table(path)
+    try:
+        return table is not None and all(
+            table.files(position) is not None for position in range(len(table.releases))
+        )
+    except TableDamaged:
+        return False
+
+
 def renew_page_table(path: Path | str, stored_at: float) -> None:
     """Write down that the page was found unchanged; where that is not possible it is asked again sooner."""
     stamp = _STAMP.pack(stored_at)

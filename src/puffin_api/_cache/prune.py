@@ -1,41 +1,34 @@
-"""Pruning: how large the cache is, and the removal of what nothing leads to any more."""
+"""Pruning: the removal of what nothing leads to, what was not used for long, and what is too much."""
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
-from puffin_api._cache.archive_store import MANIFEST
-from puffin_api._cache.layout import Bucket
-from puffin_api._fs import linked_text, read_directory_link, remove_tree, rename, unique_name
+from puffin_api._cache.disk_use import children, links, size, size_of, walk
+from puffin_api._cache.layout import PYPI, Bucket
+from puffin_api._cache.leases import DAY
+from puffin_api._cache.mending import make_folder
+from puffin_api._fs import linked_text, remove_tree, rename, unique_name
 from puffin_api._fs.atomic import TEMPORARY_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from puffin_api._cache.layout import CacheLayout
+    from puffin_api._cache.leases import Leases
 
-_LINK_BUCKETS = (Bucket.WHEELS, Bucket.BUILT_WHEELS)
 _PROJECT_BUCKETS = (Bucket.SIMPLE, Bucket.WHEELS, Bucket.BUILT_WHEELS)
+_ENTRY_BUCKETS = (*_PROJECT_BUCKETS, Bucket.FLAT_INDEX, Bucket.INTERPRETER)
+"""What lies in the others is not written by us, file by file."""
 # How many folders lie between a bucket and its projects, by kind: one more where files at one address
 # are told apart by what the server says of them, or by their time.
 _KIND_DEPTHS = {"pypi": (0,), "index": (1, 2), "url": (1, 2), "path": (1, 2), "git": (2,)}
-DAY = 86400.0
-
-
-@attrs.frozen(kw_only=True)
-class DiskUse:
-    """What lies in a cache; a file with several names counts once."""
-
-    files: int
-    size: int
-    """Bytes."""
-    buckets: Mapping[str, int]
-    """Bytes by the name of the folder below the root."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,104 +39,200 @@ class Removed:
     size: int
 
 
-def size(layout: CacheLayout) -> DiskUse:
-    """Add up what lies in the cache."""
-    seen: set[tuple[int, int]] = set()
-    buckets: dict[str, int] = {}
-    for top in _children(layout.root):
-        buckets[top.name] = sum(_sizes(Path(top.path), seen))
-    return DiskUse(files=len(seen), size=sum(buckets.values()), buckets=buckets)
+class Piece:
+    """Something that goes or stays as a whole: an archive with its links, an entry, a kept change."""
+
+    __slots__ = ("is_change", "links", "path", "used")
+
+    def __init__(
+        self, path: Path, used: float, links: Iterable[Path] = (), *, is_change: bool = False
+    ) -> None:
+        self.path = path
+        self.used = used
+        """When it was last used, as far as the file system tells."""
+        self.links = tuple(links)
+        self.is_change = is_change
+        """Whether it is what an environment's last change has put aside."""
 
 
-def prune_unreferenced(layout: CacheLayout, *, older_than: float = DAY, now: float | None = None) -> Removed:
-    """Remove archives that no link leads to, and what killed processes left unfinished.
+def prune(
+    layout: CacheLayout,
+    leases: Leases,
+    *,
+    unused_for: float | None = None,
+    max_bytes: int | None = None,
+    older_than: float = DAY,
+    now: float | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Removed:
+    """Remove what is not needed; what an operation under way uses, in any process, stays.
+
+    Archives that no link leads to and what killed processes left unfinished always go. So do the archives
+    of links into which no environment leads symbolically, once they are unused for too long or too much.
 
     Args:
         layout: The cache.
-        older_than: Seconds that something must have been left alone. What is younger stays: its link
-            may be about to be published, or an installation may be reading it.
+        leases: Who uses it.
+        unused_for: Seconds; what was not used for so long goes.
+        max_bytes: What was not used for longest goes until so much is left.
+        older_than: Seconds that something unfinished or without a link must have been left alone: its
+            link may be about to be published.
         now: The time, in seconds since the epoch, if not the present.
+        check: Called now and then; may raise.
 
     Raises:
-        OSError: A link could not be read, so nobody knows what it leads to; no archive was removed.
+        OSError: A link could not be read, so nobody knows what it leads to; nothing was removed.
     """
-    before = (time.time() if now is None else now) - older_than
-    linked = _linked_archives(layout)
-    orphans = [
-        Path(entry.path)
-        for entry in _children(layout.bucket(Bucket.ARCHIVE))
-        if os.path.realpath(entry.path) not in linked
-    ]
-    return _remove_all(layout, (path for path in [*orphans, *_unfinished(layout)] if _changed(path) < before))
+    work = Remover(layout, leases, check)
+    now = time.time() if now is None else now
+    archives = _archives(layout)
+    lost = [piece for piece in archives if not piece.links] + list(_unfinished(layout))
+    work.remove(piece for piece in lost if _changed(piece.path) < now - older_than)
+    if unused_for is not None:
+        work.remove(piece for piece in _all_pieces(layout, archives) if piece.used < now - unused_for)
+    if max_bytes is not None:
+        _shrink(work, layout, _all_pieces(layout, archives), max_bytes)
+    return work.removed()
 
 
-def remove(layout: CacheLayout, names: Iterable[str]) -> Removed:
+def remove(layout: CacheLayout, leases: Leases, names: Iterable[str]) -> Removed:
     """Remove all that is known of these projects (normalised names).
 
-    Their archives become orphans: whoever uses one keeps it until `prune_unreferenced`.
+    Their archives become orphans: whoever uses one keeps it until `prune`.
     """
-    wanted = frozenset(names)
-    found = [
-        Path(entry.path)
-        for bucket in _PROJECT_BUCKETS
-        for folder in _project_folders(layout.bucket(bucket))
-        for entry in _children(folder)
-        if _project_of(entry.name) in wanted
-    ]
-    return _remove_all(layout, found)
+    wanted = {text for name in names for text in (name, layout.simple(PYPI, name).name)}
+    work = Remover(layout, leases)
+    for bucket in _PROJECT_BUCKETS:
+        for folder in _project_folders(layout.bucket(bucket)):
+            for entry in children(folder):
+                if _project_of(entry.name) in wanted:
+                    work.discard(Path(entry.path))
+    return work.removed()
 
 
-def dangling_links(layout: CacheLayout) -> tuple[Path, ...]:
-    """Return the links that lead to no complete archive; a look-up takes them for missing already."""
-    return tuple(
-        path
-        for bucket in _LINK_BUCKETS
-        for path in _links(layout.bucket(bucket))
-        if not _leads_to_archive(path)
-    )
+class Remover:
+    """Removes single things so that nobody finds a part of one, or loses what is in use."""
 
+    def __init__(self, layout: CacheLayout, leases: Leases, check: Callable[[], None] = lambda: None) -> None:
+        self._layout = layout
+        self._leases = leases
+        self._check = check
+        self._symlinked: set[str] | None = None
+        self._paths: list[Path] = []
+        self._size = 0
 
-def verify(layout: CacheLayout) -> Removed:
-    """Remove the links that lead to no complete archive."""
-    return _remove_all(layout, [path for path in dangling_links(layout) if not _leads_to_archive(path)])
+    def removed(self) -> Removed:
+        """Return what was removed so far."""
+        return Removed(paths=tuple(self._paths), size=self._size)
 
+    def remove(self, pieces: Iterable[Piece]) -> None:
+        """Remove those pieces that are not in use, and were not since they were looked at."""
+        for piece in pieces:
+            self._check()
+            with self._leases.gate():
+                trash = None if self._is_used(piece) else self._take_away(piece)
+            if trash is not None:
+                self._empty(piece.path, trash)
 
-def _leads_to_archive(link: Path) -> bool:
-    archive = read_directory_link(link)
-    return archive is not None and (archive / MANIFEST).is_file()
+    def discard(self, path: Path) -> None:
+        """Remove whatever stands at a path, used or not."""
+        trash = self._rename(path)
+        if trash is not None:
+            self._empty(path, trash)
 
-
-def _linked_archives(layout: CacheLayout) -> set[str]:
-    """Return the canonical paths that links lead to."""
-    return {
-        os.path.realpath(os.path.join(path.parent, text))
-        for bucket in _LINK_BUCKETS
-        for path, text in _links(layout.bucket(bucket)).items()
-    }
-
-
-def _links(folder: Path) -> dict[Path, str]:
-    """Find the links of any kind in a tree, with what they say."""
-    found: dict[Path, str] = {}
-    for path in _walk(folder):
+    def _is_used(self, piece: Piece) -> bool:
+        """Tell whether a piece stays. Nobody can begin to use it meanwhile: we hold the gate."""
+        if self._symlinked is None:
+            self._symlinked = self._leases.symlinked()
+        oldest = self._leases.oldest()
         try:
-            text = linked_text(path)
-        except FileNotFoundError:  # removed meanwhile
-            continue
-        if text is not None:
-            found[path] = text
-    return found
+            when = os.lstat(piece.path).st_mtime
+        except OSError:
+            return True  # gone
+        if piece.is_change:
+            return oldest != float("inf")  # it may be about to come back
+        return when >= oldest or when > piece.used or piece.path.name in self._symlinked
+
+    def _take_away(self, piece: Piece) -> Path | None:
+        for link in piece.links:
+            if _leads_to(link, os.fspath(piece.path)):  # it may lead to a new one that was made meanwhile
+                trash = self._rename(link)
+                if trash is not None:
+                    remove_tree(trash)
+        return self._rename(piece.path)
+
+    def _rename(self, path: Path) -> Path | None:
+        """Put something out of sight in one step: nobody may find half of it."""
+        trash = self._layout.temporary / unique_name()
+        make_folder(self._layout.root, trash.parent)
+        try:
+            rename(path, trash)
+        except FileNotFoundError:
+            return None
+        return trash
+
+    def _empty(self, path: Path, trash: Path) -> None:
+        self._size += size_of(trash)
+        remove_tree(trash)
+        self._paths.append(path)
 
 
-def _unfinished(layout: CacheLayout) -> Iterator[Path]:
+def _leads_to(link: Path, archive: str) -> bool:
+    try:
+        text = linked_text(link)
+    except OSError:
+        return False
+    return text is not None and os.path.realpath(os.path.join(link.parent, text)) == os.path.realpath(archive)
+
+
+def _shrink(work: Remover, layout: CacheLayout, pieces: Iterable[Piece], max_bytes: int) -> None:
+    surplus = size(layout).size - max_bytes
+    for piece in sorted(pieces, key=lambda piece: (piece.used, piece.path)):
+        if surplus <= 0:
+            return
+        before = work.removed().size
+        work.remove([piece])
+        surplus -= work.removed().size - before
+
+
+def _archives(layout: CacheLayout) -> list[Piece]:
+    """Return the archives, each with the links that lead to it."""
+    by_archive: dict[str, list[Path]] = {}
+    for link, archive in links(layout).items():
+        by_archive.setdefault(archive, []).append(link)
+    return [
+        Piece(path, used, by_archive.get(os.path.realpath(path), ()))
+        for path in (Path(entry.path) for entry in children(layout.bucket(Bucket.ARCHIVE)))
+        if (used := _modified(path)) is not None
+    ]
+
+
+def _all_pieces(layout: CacheLayout, archives: Iterable[Piece]) -> Iterator[Piece]:
+    yield from (piece for piece in archives if piece.links)
+    linked = links(layout)
+    for bucket in _ENTRY_BUCKETS:
+        for path in walk(layout.bucket(bucket)):
+            if path not in linked and not path.name.endswith(TEMPORARY_SUFFIX):
+                with suppress(OSError):
+                    status = os.lstat(path)
+                    # Reading is noted by some file systems, at least once a day.
+                    yield Piece(path, max(status.st_mtime, status.st_atime))
+    for place in children(layout.bucket(Bucket.UNDO)):
+        for entry in children(Path(place.path)):
+            used = _modified(Path(entry.path))
+            if used is not None:
+                yield Piece(Path(entry.path), used, is_change=True)
+
+
+def _unfinished(layout: CacheLayout) -> Iterator[Piece]:
     """Find scratch folders and files that were never renamed."""
-    yield from (Path(entry.path) for entry in _children(layout.temporary))
-    for bucket in Bucket:
-        if bucket not in (
-            Bucket.ARCHIVE,
-            Bucket.GIT,
-        ):  # what lies in these is not written by us, file by file
-            yield from (p for p in _walk(layout.bucket(bucket)) if p.name.endswith(TEMPORARY_SUFFIX))
+    found = [Path(entry.path) for entry in children(layout.temporary)]
+    for bucket in _ENTRY_BUCKETS:
+        found += [p for p in walk(layout.bucket(bucket)) if p.name.endswith(TEMPORARY_SUFFIX)]
+    for path in found:
+        used = _modified(path)
+        if used is not None:
+            yield Piece(path, used)
 
 
 def _project_folders(bucket: Path) -> Iterator[Path]:
@@ -152,7 +241,7 @@ def _project_folders(bucket: Path) -> Iterator[Path]:
         for depth in range(1 + max(depths)):
             if depth in depths:
                 yield from folders
-            folders = [Path(entry.path) for folder in folders for entry in _children(folder)]
+            folders = [Path(entry.path) for folder in folders for entry in children(folder)]
 
 
 def _project_of(name: str) -> str:
@@ -164,21 +253,11 @@ def _project_of(name: str) -> str:
     return name if "-" in suffix else project
 
 
-def _remove_all(layout: CacheLayout, paths: Iterable[Path]) -> Removed:
-    done: list[Path] = []
-    freed = 0
-    for path in paths:
-        trash = layout.temporary / unique_name()
-        trash.parent.mkdir(exist_ok=True)
-        try:
-            # Out of sight in one step: nobody may find half an archive.
-            rename(path, trash)
-        except FileNotFoundError:
-            continue
-        freed += sum(_sizes(trash, set()))
-        remove_tree(trash)
-        done.append(path)
-    return Removed(paths=tuple(done), size=freed)
+def _modified(path: Path) -> float | None:
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return None
 
 
 def _changed(path: Path) -> float:
@@ -188,52 +267,3 @@ def _changed(path: Path) -> float:
     except FileNotFoundError:
         return float("inf")
     return max(status.st_mtime, status.st_ctime)
-
-
-def _sizes(top: Path, seen: set[tuple[int, int]]) -> Iterator[int]:
-    """Give the size of each file in a tree that was not seen yet."""
-    for path in _walk(top):
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        identity = status.st_dev, status.st_ino
-        if identity not in seen:
-            seen.add(identity)
-            yield status.st_size
-
-
-def _walk(top: Path) -> Iterator[Path]:
-    """Give all that is no directory in a tree, links included; they are not followed."""
-    if not _is_tree(top):
-        if os.path.lexists(top):
-            yield top
-        return
-    folders = [top]
-    for folder in folders:
-        for entry in _children(folder):
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False) and _is_tree(path):
-                folders.append(path)
-            else:
-                yield path
-
-
-def _is_tree(path: Path) -> bool:
-    """Tell a real directory from a link to one; a junction calls itself a directory."""
-    if path.is_symlink() or not path.is_dir():
-        return False
-    try:
-        os.readlink(path)
-    except OSError:
-        return True
-    return False
-
-
-def _children(folder: Path) -> list[os.DirEntry[str]]:
-    """List a folder, sorted by name; a missing one is empty."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -60,13 +60,20 @@ class CacheSize:
 
 @attrs.frozen(kw_only=True)
 class CacheReport:
-    """What was removed from a cache."""
+    """What was found in a cache, and removed from it."""
 
     removed: tuple[Path, ...]
+    """The top of each tree that is gone."""
     bytes: int
-    """Freed."""
+    """Freed. What environments still hold by hard links is counted too."""
+    damaged: Mapping[Path, str] = attrs.field(factory=dict, hash=False)
+    """What is not as it was written, and what is wrong with it."""
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data."""
-        paths = [str(path) for path in self.removed]
-        return {"schema": 1, "removed": paths, "bytes": self.bytes}
+        return {
+            "schema": 1,
+            "removed": [str(path) for path in self.removed],
+            "bytes": self.bytes,
+            "damaged": {str(path): damage for path, damage in self.damaged.items()},
+        }

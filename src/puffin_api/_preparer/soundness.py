@@ -13,11 +13,13 @@ import os
 import stat
 
 from puffin_api._cache.archive_store import FILES, MANIFEST
+from puffin_api._wheel.manifest import read_manifest
 from puffin_api._wheel.record import digest_bytes, encode_digest, parse_record, record_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from puffin_api._model.cached import WheelManifest
 
@@ -64,6 +66,17 @@ def find_damage(
     ):
         return "", newest
     return _compare(top, manifest, sealed, check), newest
+
+
+def inspect(archive: Path, *, check: Callable[[], None] | None = None) -> str:
+    """Return what is wrong with an archive, after reading all of it; empty where nothing is."""
+    place = os.fspath(archive)
+    if not os.path.lexists(f"{place}{os.sep}{MANIFEST}"):
+        return f"{MANIFEST} is missing"
+    manifest = read_manifest(f"{place}{os.sep}{MANIFEST}")
+    if manifest is None:
+        return f"{MANIFEST} is damaged, or of another version"
+    return find_damage(place, manifest, NEVER, check=check)[0]
 
 
 def seal(archive: str, when: int) -> bool:
