@@ -114,7 +114,7 @@ def pins(text: str) -> dict[str, str]:
 # --- pip --------------------------------------------------------------------------------------
 
 
-def pip(python: Path, *arguments: str | Path, version: str) -> str | None:
+def pip(python: Path, *arguments: str | Path, version: str, fails: bool = False) -> str | None:
     """Run pip upon an environment that has none; None where there is no pip that can.
 
     The pip beside us is used where it still supports the environment's Python, otherwise the one
@@ -122,9 +122,9 @@ def pip(python: Path, *arguments: str | Path, version: str) -> str | None:
     """
     ours = importlib.metadata.metadata("pip")["Requires-Python"] or ""
     if version in SpecifierSet(ours):
-        return run(sys.executable, "-m", "pip", "--python", python, *arguments)
+        return run(sys.executable, "-m", "pip", "--python", python, *arguments, fails=fails)
     bundled = run(python, "-I", "-c", _BUNDLED_PIP).split()
-    return run(python, Path(bundled[-1], "pip"), *arguments) if bundled else None
+    return run(python, Path(bundled[-1], "pip"), *arguments, fails=fails) if bundled else None
 
 
 # --- the Python of the environment ------------------------------------------------------------
