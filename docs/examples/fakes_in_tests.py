@@ -1,6 +1,7 @@
 """Tests of a program that uses the library: no network, no real packages, no patching."""
 
 # [start:index]
+import errno
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from puffin_api.testing import (
     FailingRunner,
     FakeIndex,
     FakeTransport,
+    FaultyFs,
     LoopbackIndex,
     RecordingReporter,
+    SimulatedCrash,
     make_wheel,
 )
 
@@ -76,6 +79,49 @@ def test_an_unknown_project_is_an_error_of_its_own() -> None:
 
 
 # [end:transport]
+
+
+# [start:full]
+def test_a_full_disk_leaves_the_old_version_in_place(tmp_path: Path) -> None:
+    index = FakeIndex()
+    index.add("app", "1.0", files={"app.py": "VERSION = 1\n"})
+    index.add("app", "2.0", files={"app.py": "VERSION = 2\n"})
+    folder = Environment.directory(tmp_path / "packages", target=TARGET)
+    files = FaultyFs()
+
+    with Client(indexes=[index]) as client:
+        installer = Installer(folder, client, files=files)
+        installer.install(["app==1.0"])
+        files.fail(errno.ENOSPC, path="*/app-2.0.dist-info", operations=["rename"])
+        with pytest.raises(errors.DiskFull) as caught:
+            installer.install(["app==2.0"])
+
+    assert caught.value.state == "rolled-back"
+    assert (tmp_path / "packages/app.py").read_text() == "VERSION = 1\n"
+
+
+# [end:full]
+
+
+# [start:crash]
+def test_a_crash_in_the_middle_is_recovered_from(tmp_path: Path) -> None:
+    index = FakeIndex()
+    index.add("app", "1.0", files={"app.py": "VERSION = 1\n"})
+    folder = Environment.directory(tmp_path / "packages", target=TARGET)
+    files = FaultyFs()
+    files.crash(path="*/app-1.0.dist-info", operations=["rename"])
+
+    with Client(indexes=[index]) as client, pytest.raises(SimulatedCrash):
+        Installer(folder, client, files=files).install(["app"])
+
+    assert [problem.code for problem in folder.check()] == ["interrupted-transaction"]
+    report = folder.recover()
+    assert report is not None
+    assert report.transactions[0].outcome == "rolled-back"
+    assert not (tmp_path / "packages/app.py").exists()
+
+
+# [end:crash]
 
 
 # [start:events]

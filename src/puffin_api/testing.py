@@ -10,6 +10,7 @@ from puffin_api._testing.doubles import FailingRunner, RecordingReporter
 from puffin_api._testing.fake_index import FakeIndex
 from puffin_api._testing.fake_releases import FakeReleaseSource
 from puffin_api._testing.fake_transport import FakeResponse, FakeTransport
+from puffin_api._testing.faulty_fs import FaultyFs, Operation, SimulatedCrash
 from puffin_api._testing.index_server import LoopbackIndex
 from puffin_api._testing.wheels import make_sdist, make_wheel
 
@@ -19,8 +20,11 @@ __all__ = [
     "FakeReleaseSource",
     "FakeResponse",
     "FakeTransport",
+    "FaultyFs",
     "LoopbackIndex",
+    "Operation",
     "RecordingReporter",
+    "SimulatedCrash",
     "make_sdist",
     "make_wheel",
 ]

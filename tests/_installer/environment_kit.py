@@ -8,12 +8,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from puffin_api._fs import unique_name
-from puffin_api._installer.journal import OS_FILES, PREFIX, Files
 from puffin_api._installer.site_packages import list_distributions
 from puffin_api._installer.transaction import commit
 from puffin_api._model.cached import CachedWheel
 from puffin_api._model.plan import Change
 from puffin_api._model.target import Target
+from puffin_api._testing.faulty_fs import FaultyFs
+from puffin_api._testing.faulty_fs import SimulatedCrash as Crash  # noqa: F401  # what the tests call it
 from puffin_api._testing.wheels import wheel_filename, write_wheel
 from puffin_api._wheel.unpack import unpack_wheel
 
@@ -129,49 +130,20 @@ class Folder(Place):
         }
 
 
-class Crash(BaseException):
-    """The process is gone: nothing that it still wants to do is done."""
-
-
 def failing_files(number, error=None, *, torn=False):
-    """Return files whose operation of this number fails, and the list of operations that were done.
+    """Return files whose operation of this number fails, and the list of operations that were asked for.
 
     Args:
         number: From 0; earlier operations are done.
         error: The error of the one operation; None for a crash, after which nothing is done any more.
         torn: Let the operation that crashes be done by half, where it has halves.
     """
-    done = []
-    files = Files()
-
-    def wrap(name, call):
-        def operation(*arguments):
-            if len(done) > number and error is None:
-                raise Crash
-            done.append((name, *arguments))
-            if len(done) == number + 1:
-                if error is not None:
-                    raise OSError(error, os.strerror(error), arguments[0])
-                if torn:
-                    _do_half(name, arguments)
-                raise Crash
-            return call(*arguments)
-
-        return operation
-
-    for name in ("mkdir", "rename", "write", "write_atomic", "unlink", "rmdir", "remove_tree"):
-        setattr(files, name, wrap(name, getattr(OS_FILES, name)))
-    files.ways = {kind: wrap(kind, way) for kind, way in OS_FILES.ways.items()}
-    return files, done
-
-
-def _do_half(name, arguments):
-    if name == "write":
-        Path(arguments[0]).write_bytes(arguments[1][: len(arguments[1]) // 2])
-    elif name == "remove_tree" and os.path.isdir(arguments[0]):
-        for entry in os.listdir(arguments[0]):
-            if not entry.startswith(PREFIX):  # leaves what the installer keeps of its own, to confuse it
-                OS_FILES.remove_tree(os.path.join(arguments[0], entry))
+    files = FaultyFs()
+    if error is None:
+        files.crash(at=number, torn=torn)
+    else:
+        files.fail(error, at=number)
+    return files, files.operations
 
 
 FAILURES = (errno.EIO, errno.ENOSPC, errno.EACCES)
