@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
-from puffin_api._model.dist_info import top_level_modules
+from puffin_api._model.dist_info import is_module_file, top_level_modules
 from puffin_api._model.plan import StaleReport
 
 TYPE_CHECKING = False
@@ -14,10 +15,67 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Literal
 
-    from puffin_api._model.cached import WheelManifest
+    from puffin_api._model.cached import CachedWheel, WheelManifest
+    from puffin_api._model.installed import InstalledDistribution
 
-MODULE_SUFFIXES = (".py", ".so", ".pyd")
+    Rows = Iterable[tuple[str, str]]
+    """Path and digest of files, as RECORD has them."""
+
 _NATIVE = (".so", ".pyd")
+_LIBRARIES = frozenset({"purelib", "platlib"})
+# How types of functions are called that know the module they come from.
+_FUNCTIONS = frozenset({"function", "builtin_function_or_method", "cython_function_or_method"})
+
+
+def stale_before(
+    leaving: Iterable[InstalledDistribution],
+    arriving: Iterable[CachedWheel],
+    modules: Mapping[str, ModuleType] | None = None,
+) -> StaleReport:
+    """Tell what a change will mean for loaded modules.
+
+    Args:
+        leaving: What is removed or replaced.
+        arriving: What comes. A wheel that is not known yet counts as one that changes every file.
+        modules: The loaded modules by name; None for those of this process.
+    """
+    removed = [
+        (os.path.dirname(str(dist.location)), [(path, digest) for path, digest, _ in dist.record or ()])
+        for dist in leaving
+    ]
+    return stale_after(removed, arriving, modules)
+
+
+def stale_after(
+    removed: Iterable[tuple[str, Rows]],
+    arrived: Iterable[CachedWheel],
+    modules: Mapping[str, ModuleType] | None = None,
+    *,
+    restored: Iterable[str] = (),
+) -> StaleReport:
+    """Tell what a change has meant for loaded modules.
+
+    Args:
+        removed: The rows of the old RECORDs, each with the folder that they are relative to.
+        arrived: The wheels that were installed.
+        modules: The loaded modules by name; None for those of this process.
+        restored: Top-level modules that came by other ways.
+    """
+    wheels = tuple(arrived)
+    digests: dict[str, str] = {}
+    for wheel in wheels:
+        digests |= _digests(wheel.manifest)
+    gone: list[str] = []
+    known: set[str] = set()
+    for base, rows in removed:
+        mine = [(path, digest) for path, digest in rows if is_module_file(path)]
+        known.update(top_level_modules(path for path, _ in mine))
+        # The same bytes at the same place: what was loaded is what lies there.
+        paths = [path for path, digest in mine if not digest or digests.get(path) != digest]
+        for folder in {base, os.path.realpath(base)}:
+            gone += module_paths(folder, paths)
+    fresh = {name for wheel in wheels for name in modules_of_wheel(wheel.manifest)}
+    return stale_report(gone, fresh.union(restored) - known, modules)
 
 
 def stale_report(
@@ -26,44 +84,89 @@ def stale_report(
     """Compare loaded modules with the files that a change touches.
 
     Args:
-        gone: Absolute paths of the module files that are removed or replaced.
+        gone: Absolute paths of the module files that are removed or replaced by others.
         fresh: Names of the top-level modules that the change brings.
         modules: The loaded modules by name; None for those of this process.
     """
     loaded = dict(sys.modules if modules is None else modules)
-    paths = {os.path.normcase(path) for path in gone}
     origins = {name: _origin(module) for name, module in loaded.items()}
-    stale = {name for name, origin in origins.items() if origin and os.path.normcase(origin) in paths}
+    stale = _loaded_from({os.path.normcase(path) for path in gone}, origins)
     native = any(origins[name].endswith(_NATIVE) for name in stale)
     importers = _importers(loaded, stale) if stale else set()
+    # A session without a file, such as a notebook, can import again; a program begins anew.
+    is_program = "__main__" in stale or ("__main__" in importers and origins["__main__"] != "")
     return StaleReport(
         stale=tuple(sorted(stale)),
         importers=tuple(sorted(importers)),
         now_importable=tuple(sorted(set(fresh) - loaded.keys())),
-        restart=_restart(stale, importers, native=native),
+        restart=_restart(stale, must=native or is_program),
     )
 
 
 def module_paths(base: str, files: Iterable[str]) -> list[str]:
     """Return the absolute paths of the module files among these, which are relative to ``base``."""
-    return [os.path.normpath(os.path.join(base, path)) for path in files if path.endswith(MODULE_SUFFIXES)]
+    return [os.path.normpath(os.path.join(base, path)) for path in files if is_module_file(path)]
 
 
 def modules_of_wheel(manifest: WheelManifest) -> tuple[str, ...]:
     """Return the top-level modules that a wheel brings."""
-    return top_level_modules(manifest.files)
+    others = (file.path for file in manifest.data if file.scheme in _LIBRARIES)
+    return top_level_modules((*manifest.files, *others))
 
 
-def _restart(stale: set[str], importers: set[str], *, native: bool) -> Literal["no", "advised", "required"]:
+def _digests(manifest: WheelManifest) -> dict[str, str]:
+    """Return the digest of each module file of a wheel, by its path below purelib or platlib."""
+    found: dict[str, str] = {}
+    for line in manifest.record.split("\n"):
+        cells = line.rsplit(",", 2)
+        # A path in quotes is no module's.
+        if len(cells) == 3 and is_module_file(cells[0]):
+            found[cells[0]] = cells[1]
+    found |= {file.path: file.digest for file in manifest.data if file.scheme in _LIBRARIES}
+    return found
+
+
+def _restart(stale: set[str], *, must: bool) -> Literal["no", "advised", "required"]:
     if not stale:
         return "no"
     # A native module cannot be loaded twice, and the running program cannot be loaded again.
-    return "required" if native or "__main__" in stale | importers else "advised"
+    return "required" if must else "advised"
+
+
+def _loaded_from(paths: set[str], origins: Mapping[str, str]) -> set[str]:
+    """Return the modules that come from one of these files, by whatever links they were reached."""
+    files = {os.path.basename(path) for path in paths}
+    folders: dict[str, str] = {}
+    found: set[str] = set()
+    for name, origin in origins.items():
+        path = os.path.normcase(origin)
+        folder, file = os.path.split(path)
+        if file not in files:
+            continue
+        if path not in paths:
+            if folder not in folders:
+                folders[folder] = os.path.realpath(folder)
+            # The file itself may be a link, into a cache for example.
+            path = os.path.join(folders[folder], file)
+        if path in paths:
+            found.add(name)
+    return found
+
+
+def _contents(module: object) -> dict[str, object]:
+    """Return the namespace of a module without running code of its own, which lazy ones have."""
+    try:
+        contents = object.__getattribute__(module, "__dict__")
+    except AttributeError:  # anything may be put among the modules
+        return {}
+    # A copy: another thread may import into the module meanwhile.
+    return dict(contents) if isinstance(contents, dict) else {}
 
 
 def _origin(module: object) -> str:
-    spec = getattr(module, "__spec__", None)
-    origin = getattr(spec, "origin", None) or getattr(module, "__file__", None)
+    contents = _contents(module)
+    spec = contents.get("__spec__")
+    origin = getattr(spec, "origin", None) or contents.get("__file__")
     return origin if isinstance(origin, str) else ""
 
 
@@ -72,19 +175,21 @@ def _importers(loaded: Mapping[str, object], stale: set[str]) -> set[str]:
     objects = {id(loaded[name]) for name in stale}
     found: set[str] = set()
     for name, module in loaded.items():
-        if name in stale:
-            continue
-        # A copy: another thread may import into the module meanwhile.
-        values = list(getattr(module, "__dict__", {}).values())
-        if any(id(value) in objects or _home(value) in stale for value in values):
+        if name not in stale and any(
+            id(value) in objects or _home(value) in stale for value in _contents(module).values()
+        ):
             found.add(name)
     return found
 
 
 def _home(value: object) -> str:
     """Return the module in which a class or function was defined; "" for all other things."""
-    # Only types and functions are asked: any other object may run code when an attribute is read.
-    if isinstance(value, type) or type(value).__name__ == "function":
+    # Only types and functions are asked, by their real type: any other object may run code then.
+    kind = type(value)
+    home: object = ""
+    if issubclass(kind, type):
+        with suppress(AttributeError):
+            home = type.__dict__["__module__"].__get__(value)
+    elif kind.__name__ in _FUNCTIONS:
         home = getattr(value, "__module__", "")
-        return home if isinstance(home, str) else ""
-    return ""
+    return home if isinstance(home, str) else ""
