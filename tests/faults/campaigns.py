@@ -70,7 +70,7 @@ def kill_commit(bench, *, every=1, offset=0, torn=False):
                 bench.reset()
                 continue
             expected = "new" if DISK.shared.marked else "old"
-            wrong = [f"reading changed {text}" for text in bench.only_read()]
+            wrong = [f"reading changed {text}" for text in bench.only_read()] if how == "recover" else []
             outcome = _end(bench, how, wrong)
             wrong += _judge(bench, expected)
             report.case(operation, f"{expected}, {outcome}", *wrong)
@@ -117,14 +117,15 @@ def kill_recovery(bench, *, every=1, offset=0, again=3, deep=7):
     return report.to_dict()
 
 
-def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), only="", without=()):
-    """Let one operation fail, reading ones included, with each of some errors in turn.
+def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), turns=False, only="", without=()):
+    """Let one operation fail, reading ones included, with each of some errors.
 
     Args:
         bench: The scenario.
         every: Take each so many-th operation.
         offset: Begin with this one.
-        errors: Names of errors; where not every operation is taken, each gets one of them.
+        errors: Names of errors.
+        turns: Whether each operation gets one of them, in turn, instead of all.
         only: The function of the library whose operations are meant, such as ``journal.write_file``.
         without: Functions whose operations are left alone.
     """
@@ -136,10 +137,12 @@ def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), only="", with
     ]
     report = Report(bench, [operations[number] for number in numbers])
     for number in numbers:
-        names = errors if every == 1 else (errors[number % len(errors)],)
-        for name in names:
+        for name in (errors[number % len(errors)],) if turns else errors:
             answer = bench.run(kinds=KINDS, at=number, fault="error", error=ERRNOS[name])
             operation = answer["fired"] or operations[number]
+            if operation[2] in without:  # a thread was quicker than when they were counted
+                bench.reset()
+                continue
             wrong = [] if answer["fired"] else ["the fault was never reached"]
             wrong += _judge_answer(bench, answer, name, operation)
             report.case(operation, _outcome(answer), *(f"{name}: {text}" for text in wrong))
@@ -208,9 +211,10 @@ def _end(bench, how, wrong) -> str:
 
 def _judge(bench, expected, *, followed=False) -> list[str]:
     """Say what is wrong with the environment after all has ended."""
-    state = bench.state(followed=followed)
+    found = tree(bench.site.roots)
+    state = bench.state(found, followed=followed)
     wrong = [] if state == expected else [f"expected {expected}, found {state}"]
-    wrong += [f"left {path}" for path in bench.leftovers()[:1]]
+    wrong += [f"left {path}" for path in bench.leftovers(found)[:1]]
     return wrong + bench.problems()
 
 
@@ -238,8 +242,9 @@ def _judge_answer(bench, answer, error, operation) -> list[str]:
 
 def _judge_success(bench, answer) -> list[str]:
     wrong = []
-    if bench.leftovers() and "trash-left" not in answer["notices"]:
-        wrong.append(f"left without a word: {bench.leftovers()}")
+    left = bench.leftovers()
+    if left and "trash-left" not in answer["notices"]:
+        wrong.append(f"left without a word: {left}")
     if bench.is_interrupted():
         bench.recover(kinds=())
     # A file that could not be linked is a copy, which is as good.

@@ -66,10 +66,10 @@ def laboratory(tmp_path_factory):
 def campaign(laboratory, record_property):
     """Runs a campaign, notes how much it covered, and fails where anything was wrong."""
 
-    def run(name, scenario, *, sample=1, **options):
+    def run(name, scenario, *, sample=1, full=1, **options):
         if scenario.endswith("two-volumes") and not laboratory.has_two_volumes:
             pytest.skip("needs two volumes")
-        every = 1 if EVERYTHING else sample
+        every = full if EVERYTHING else sample
         report = laboratory.run(name, scenario, every=every, **options)
         record_property("faults", (name, report["cases"], report["kinds"]))
         assert not report["failures"], "\n".join([f"{report['failed']} failures:", *report["failures"]])

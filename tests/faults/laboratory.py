@@ -53,13 +53,16 @@ class Bench:
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(self._kept / str(number), root, symlinks=True)
 
-    def state(self, *, followed: bool = False) -> str:
+    def state(self, found=None, *, followed: bool = False) -> str:
         """Tell whether the environment is the old one or the new one; else how it differs from both.
 
         Args:
+            found: What is there, where that is known.
             followed: Take a link into the cache for the file that it leads to.
         """
-        found, old, new = tree(self.site.roots), self.old, self.new
+        old, new = self.old, self.new
+        if found is None:
+            found = tree(self.site.roots)
         if followed:
             found, old, new = map(self._followed, (found, old, new))
         if found == old:
@@ -74,9 +77,10 @@ class Bench:
             path: files.get(item[-1], item) if item[0] == "link" else item for path, item in found.items()
         }
 
-    def leftovers(self) -> list[str]:
+    def leftovers(self, paths=None) -> list[str]:
         """Return what transactions and atomic writes have left behind."""
-        paths = tree(self.site.roots)
+        if paths is None:
+            paths = tree(self.site.roots)
         return [path for path in paths if "/.puffin-" in path or path.endswith(".puffin-tmp")]
 
     def run(self, **fault):

@@ -20,9 +20,9 @@ NOT_YET = {
 
 @pytest.mark.parametrize("scenario", SCENARIOS if EVERYTHING else ("sync", "upgrade"))
 def test_a_failing_operation_is_done_without_or_undone_and_told_as_what_it_is(campaign, scenario):
-    offset = SCENARIOS.index(scenario) * 7
+    options = {"offset": SCENARIOS.index(scenario) * 7, "turns": scenario != "sync" or not EVERYTHING}
 
-    report = campaign("fail-commit", scenario, sample=61, offset=offset, without=list(NOT_YET))
+    report = campaign("fail-commit", scenario, sample=61, without=list(NOT_YET), **options)
 
     assert {"failed DiskFull untouched", "failed NotWritable untouched"} & report["outcomes"].keys()
 
@@ -37,7 +37,8 @@ def test_a_failing_operation_of_these_functions_is_too(campaign, function):
 @pytest.mark.parametrize("broken", ["full", "over-quota", "read-only", "gone"])
 @pytest.mark.parametrize("scenario", ("sync", "upgrade", "uninstall") if EVERYTHING else ("sync",))
 def test_a_disk_that_breaks_for_good_is_recovered_from_once_it_is_mended(campaign, scenario, broken):
-    report = campaign("break-disk", scenario, sample=67, offset=50, broken=broken)
+    full = 1 if scenario == "sync" else 4
+    report = campaign("break-disk", scenario, sample=67, full=full, offset=50, broken=broken)
 
     needs_recovery = any("needs-recovery" in outcome for outcome in report["outcomes"])
     assert needs_recovery == (broken != "full")

@@ -62,9 +62,9 @@ def test_a_process_killed_in_the_middle_of_writing_a_file_leaves_the_old_environ
     "scenario", ("sync", "sync-over-two-volumes", "uninstall") if EVERYTHING else ("sync-over-two-volumes",)
 )
 def test_recovering_may_be_killed_at_any_operation_and_so_may_recovering_from_that(campaign, scenario):
-    again = 3 if EVERYTHING else 29
+    again = 9 if EVERYTHING else 29
 
-    report = campaign("kill-recovery", scenario, sample=1000, offset=90, again=again, deep=4)
+    report = campaign("kill-recovery", scenario, sample=1000, full=4, offset=90, again=again, deep=4)
 
     assert {"level 1", "level 2"} <= report["outcomes"].keys()
     assert {"replace", "unlink", "rmdir"} <= report["kinds"].keys()
