@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from puffin_api._model.cached import EntryPoint
 from puffin_api._wheel.scripts import (
@@ -87,6 +89,29 @@ def test_ordinary_names_can_be_called(part):
     compile(script_text(entry), "x", "exec")
 
 
+@posix
+@given(
+    st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=20).map(
+        "/a b{}/p".format
+    )
+)
+@example("/a b'''/p")
+@example("/a b\\'''\n\"$(exit 7)`exit 8`%s/p")
+@example(os.fsdecode(b"/a\xff\xfe b/p"))
+def test_any_path_reaches_the_shell_as_it_is_and_python_not_at_all(path):
+    lines = shebang(path)
+
+    first, command, rest = lines.partition(b"\n")[0], *lines.partition(b"\n")[2].split(b' "$0" "$@"\n', 1)
+    assert first == b"#!/bin/sh"
+    assert rest == b"' '''\n"
+    told = b"printf %s. " + command.removeprefix(b"'''exec' ")
+    done = subprocess.run(["/bin/sh", "-c", told], capture_output=True, check=True)
+    assert done.stdout == os.fsencode(path) + b"."
+    (statement,) = ast.parse(lines).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Constant)
+
+
 def test_a_plain_path_is_named_in_the_first_line():
     assert shebang("/usr/bin/python3") == b"#!/usr/bin/python3\n"
     assert shebang("/usr/bin/python3", "-E") == b"#!/usr/bin/python3 -E\n"
@@ -114,6 +139,7 @@ def test_the_longest_first_line_has_127_bytes():
         "line\nend",
         "tab\there",
         "'''",
+        " ''' ",
         os.fsdecode(b"bytes-\xff"),
     ],
 )

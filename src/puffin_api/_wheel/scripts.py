@@ -180,7 +180,7 @@ def wrapped_entry_point(script: str) -> str:
 
 def _quoted(path: str) -> str:
     """Quote a path for the shell so that the line also is the inside of a ``'''`` string of Python."""
-    if _SAFE_IN_QUOTES(path):
+    if _SAFE_IN_QUOTES(path) and "'''" not in path:
         return f'"{path}"'
     raw = path.encode(errors="surrogateescape")
     octal = "".join(chr(byte) if chr(byte) in _AS_IT_IS else f"\\0{byte:03o}" for byte in raw)
