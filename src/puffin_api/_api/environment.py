@@ -7,8 +7,13 @@ import os
 from pathlib import Path
 
 from puffin_api._installer import health, recovery, site_packages
+
+# What a report is asked after a change has to be here before: the library itself may be what is replaced.
+from puffin_api._installer import stale_modules as _stale_modules  # noqa: F401  # see above
 from puffin_api._interpreter.discover import python_in
 from puffin_api._interpreter.info import Scheme
+from puffin_api._model import dependency_paths as _dependency_paths  # noqa: F401  # see above
+from puffin_api._model import stale as _stale  # noqa: F401  # see above
 from puffin_api.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
