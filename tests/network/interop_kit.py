@@ -119,6 +119,11 @@ class Pip:
         self.run(environment, "uninstall", "-y", *names)
 
 
+def three_tools(store: Path) -> dict[str, Tool]:
+    """Return all tools by name, their caches in one folder."""
+    return {tool.name: tool for tool in (Ours(Cache(store / "ours")), Uv(store), Pip(store))}
+
+
 def pins_file(folder: Path, resolution: Resolution) -> Path:
     """Write a resolution as a list that all tools read."""
     text = resolution.to_requirements_txt()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from packaging.utils import canonicalize_name
 
 from puffin_api import Cache, Interpreter, Resolver
-from puffin_api.errors import FileConflict
 from tests.network.conftest import open_client
-from tests.network.interop_kit import Ours, Pip, Tree, Uv
+from tests.network.interop_kit import Tree, three_tools
 from tests.network.other_tools import import_all
 
 pytestmark = pytest.mark.network
@@ -43,15 +41,13 @@ def store(tmp_path_factory):
 @pytest.fixture
 def place(store, tmp_path):
     """Three tools, an environment, and how to resolve one requirement for it."""
-    cache = Cache(store / "ours")
-    tools = {tool.name: tool for tool in (Ours(cache), Uv(store), Pip(store))}
     environment = Interpreter.current().create_venv(tmp_path / "env")
 
     def resolve(requirement):
-        with open_client(cache) as client:
+        with open_client(Cache(store / "ours")) as client:
             return Resolver(client).resolve([requirement], target=environment, dependencies=False)
 
-    return tools, environment, resolve
+    return three_tools(store), environment, resolve
 
 
 @pytest.mark.parametrize(
@@ -100,25 +96,4 @@ def test_what_two_parts_share_stays_as_long_as_one_of_them(place):
     assert environment.check(deep=True) == ()
 
     tools["ours"].uninstall(environment, names[2:])
-    site = environment.scheme.purelib
-    assert not [path for path in Tree.of(environment).entries if "backports" in path], site
-
-
-def test_parts_that_contradict_each_other_are_told_apart(place):
-    """Their backports/__init__.py differ: the other tools let the later one win."""
-    tools, environment, resolve = place
-    tools["ours"].install(environment, resolve("backports.tarfile==1.2.0"))
-    before = Tree.of(environment).entries
-
-    with pytest.raises(FileConflict) as caught:
-        tools["ours"].install(environment, resolve("backports.weakref==1.0.post1"))
-
-    assert {canonicalize_name(owner) for owner in caught.value.data["owners"]} == {
-        "backports-tarfile",
-        "backports-weakref",
-    }
-    assert Tree.of(environment).entries == before
-    tools["uv"].install(environment, resolve("backports.weakref==1.0.post1"))
-    assert [(p.code, p.name) for p in environment.check(deep=True)] == [
-        ("modified-file", "backports-tarfile")
-    ]
+    assert not [path for path in Tree.of(environment).entries if "backports" in path]
