@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import os
 import shutil
 from contextlib import suppress
 
 import pytest
 
-from puffin_api._installer.journal import JOURNAL, MARK
+from puffin_api._installer.journal import JOURNAL, MARK, PARTS, is_folder, is_there, undo_steps
 from puffin_api._installer.recovery import find_interrupted, recover
-from puffin_api.errors import PuffinError, RollbackFailed
+from puffin_api.errors import PathTooLong, PuffinError, RollbackFailed
+from puffin_api.testing import FaultyFs
 from tests._installer.environment_kit import FAILURES, Crash, Place, failing_files
 
 OLD = {"ns/shared.py": "1", "ns/old.py": "o", "pkg/__init__.py": "1", "pkg/gone.py": ""}
@@ -202,6 +204,93 @@ def test_a_place_on_another_volume_gets_a_folder_of_its_own(tmp_path):
         recover([place.site])
         assert os.listdir(place.bin) == ["run"], number
         assert find_interrupted(place.site) == []
+
+
+def test_an_interrupted_recovery_leaves_alone_what_it_has_brought_back_on_another_volume(tmp_path):
+    site, part = tmp_path / "site", tmp_path / "bin/.puffin-abc.part"
+    folder = site / ".puffin-abc"
+    for path in (folder, part):
+        path.mkdir(parents=True)
+    steps = [
+        ["rename", "../bin/run", "../bin/.puffin-abc.part/.puffin-old-1"],
+        ["rename", "../bin/.puffin-abc.part/.puffin-new-1", "../bin/run"],
+    ]
+    (folder / JOURNAL).write_text(json.dumps({"format": 1, "transaction": "abc", "steps": steps}))
+    (folder / PARTS).write_text("../bin/.puffin-abc.part")
+    (part / ".puffin-old-1").write_text("old")
+    (tmp_path / "bin/run").write_text("new")
+    files = FaultyFs()
+    files.crash(operations=["remove_tree"])
+    files.remove_tree = half_removing(files.remove_tree)
+
+    with pytest.raises(Crash):
+        recover([site], files=files)
+    recover([site])
+
+    assert (tmp_path / "bin/run").read_text() == "old"
+    assert os.listdir(tmp_path / "bin") == ["run"]
+    assert os.listdir(site) == []
+
+
+def half_removing(remove):
+    """Remove what is in a folder, and then what is to happen to the folder."""
+
+    def call(path):
+        for name in os.listdir(path):
+            os.unlink(os.path.join(path, name))
+        remove(path)
+
+    return call
+
+
+def test_a_place_that_cannot_be_looked_at_is_not_taken_for_an_empty_one(tmp_path):
+    folder = tmp_path / ".puffin-abc"
+    folder.mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    steps = [["rename", "module.py", "loop/module.py"]]
+    (folder / JOURNAL).write_text(json.dumps({"format": 1, "transaction": "abc", "steps": steps}))
+
+    with pytest.raises(RollbackFailed) as caught:
+        recover([tmp_path])
+
+    assert caught.value.state == "needs-recovery"
+    assert (folder / JOURNAL).exists()
+
+
+def test_a_list_of_folders_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path):
+    folder = tmp_path / ".puffin-abc"
+    (folder / PARTS).mkdir(parents=True)
+
+    with pytest.raises(RollbackFailed):
+        recover([tmp_path])
+
+    assert folder.exists()
+
+
+def test_site_packages_that_cannot_be_listed_is_not_taken_for_a_healthy_one(tmp_path):
+    with pytest.raises(PathTooLong):
+        recover([tmp_path / ("x" * 300)])
+
+
+def test_only_what_is_certain_is_told_of_a_path(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    assert [is_there(f"{tmp_path}/{name}") for name in ("", "loop", "none", "file/x")] == [1, 1, 0, 0]
+    assert [is_folder(f"{tmp_path}/{name}") for name in ("link", "loop", "none", "file/x")] == [1, 0, 0, 0]
+    for look in (is_there, is_folder):
+        with pytest.raises(OSError, match="name too long"):
+            look(f"{tmp_path}/{'x' * 300}")
+
+
+def test_what_was_not_made_need_not_be_removed(tmp_path):
+    files = FaultyFs()
+    files.fail(errno.EROFS)
+
+    undo_steps(str(tmp_path), [("mkdir", "missing"), ("rename", "a", "b")], files)
+
+    assert files.operations == [], "a read-only disk refuses even to remove what is not there"
 
 
 def test_an_error_while_cleaning_up_does_not_undo_the_change(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.faults.os_calls import DISK, ERRNOS, KINDS, WRITING
+from tests.faults.os_calls import DISK, ERRNOS, KINDS, READING, WRITING
 from tests.faults.rich_environment import difference, tree
 
 _ENOUGH = 20
@@ -72,9 +72,9 @@ def kill_commit(bench, *, every=1, offset=0, torn=False):
             expected = "new" if DISK.shared.marked else "old"
             wrong = [f"reading changed {text}" for text in bench.only_read()] if how == "recover" else []
             outcome = _end(bench, how, wrong)
-            wrong += _judge(bench, expected)
+            wrong += _judge(bench, expected, kept=how == "recover")
             report.case(operation, f"{expected}, {outcome}", *wrong)
-            if expected == "new" or wrong:
+            if expected == "new" or wrong or (how == "next" and bench.site.scenario.undo):
                 bench.reset()
     _judge_cache(bench, report)
     return report.to_dict()
@@ -125,7 +125,7 @@ def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), turns=False, 
         every: Take each so many-th operation.
         offset: Begin with this one.
         errors: Names of errors.
-        turns: Whether each operation gets one of them, in turn, instead of all.
+        turns: Whether each operation gets one of them, in turn, instead of all; reading ones always do.
         only: The function of the library whose operations are meant, such as ``journal.write_file``.
         without: Functions whose operations are left alone.
     """
@@ -137,7 +137,8 @@ def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), turns=False, 
     ]
     report = Report(bench, [operations[number] for number in numbers])
     for number in numbers:
-        for name in (errors[number % len(errors)],) if turns else errors:
+        in_turn = turns or operations[number][0] in READING
+        for name in (errors[number % len(errors)],) if in_turn else errors:
             answer = bench.run(kinds=KINDS, at=number, fault="error", error=ERRNOS[name])
             operation = answer["fired"] or operations[number]
             if operation[2] in without:  # a thread was quicker than when they were counted
@@ -145,6 +146,7 @@ def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), turns=False, 
                 continue
             wrong = [] if answer["fired"] else ["the fault was never reached"]
             wrong += _judge_answer(bench, answer, name, operation)
+            wrong += _judge_state(answer, number, operations)
             report.case(operation, _outcome(answer), *(f"{name}: {text}" for text in wrong))
             if wrong or bench.state() != "old":
                 bench.reset()
@@ -209,10 +211,10 @@ def _end(bench, how, wrong) -> str:
     return ",".join(answer["notices"]) or "nothing"
 
 
-def _judge(bench, expected, *, followed=False) -> list[str]:
+def _judge(bench, expected, *, followed=False, kept=True) -> list[str]:
     """Say what is wrong with the environment after all has ended."""
     found = tree(bench.site.roots)
-    state = bench.state(found, followed=followed)
+    state = bench.state(found, followed=followed, kept=kept)
     wrong = [] if state == expected else [f"expected {expected}, found {state}"]
     wrong += [f"left {path}" for path in bench.leftovers(found)[:1]]
     return wrong + bench.problems()
@@ -238,6 +240,19 @@ def _judge_answer(bench, answer, error, operation) -> list[str]:
     if answer["state"] not in {"untouched", "rolled-back"}:
         wrong.append(f"the state is said to be {answer['state']}")
     return wrong + _judge(bench, "old")
+
+
+def _judge_state(answer, number, operations) -> list[str]:
+    """Say whether the state that an error tells is that of another moment."""
+    journal = next(i for i, item in enumerate(operations) if item[1].endswith("/.puffin-journal.json"))
+    if answer["outcome"] != "failed":
+        return []
+    if number > journal and answer["state"] == "untouched":
+        return ["after the journal was written, it is said to be untouched"]
+    # To write the journal takes three operations, and a fault in them may be told in either way.
+    if number < journal - 3 and answer["state"] != "untouched":
+        return [f"before the journal was written, it is said to be {answer['state']}"]
+    return []
 
 
 def _judge_success(bench, answer) -> list[str]:

@@ -25,12 +25,13 @@ class Bench:
         self._kept = folder / name / "kept"
         answer = in_child(lambda: build(self.site))
         assert answer == {}, answer
-        self.prepared, self._extra = pickle.loads((self.site.folder / "plans").read_bytes())
+        self._work, self._extra = pickle.loads((self.site.folder / "plans").read_bytes())
         for number, root in enumerate(self.site.roots):
             shutil.copytree(root, self._kept / str(number), symlinks=True)
         self.environment = self.site.environment()
         self.cache = tree([self.site.cache / "archive-v0"])
         self.old = tree(self.site.roots)
+        self._immovable: list[int] = []
         self.operations: list[tuple[str, str, str]] = []
         self.new: dict[str, tuple] = {}
         self.changed_by_reading: list[str] = []
@@ -44,6 +45,7 @@ class Bench:
         self.operations = [tuple(item) for item in answer["log"]]
         self.new = tree(self.site.roots)
         assert self.new != self.old
+        assert not self.problems()
         assert not self.leftovers()
         self.reset()
 
@@ -53,23 +55,29 @@ class Bench:
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(self._kept / str(number), root, symlinks=True)
 
-    def state(self, found=None, *, followed: bool = False) -> str:
+    def state(self, found=None, *, followed: bool = False, kept: bool = True) -> str:
         """Tell whether the environment is the old one or the new one; else how it differs from both.
 
         Args:
             found: What is there, where that is known.
             followed: Take a link into the cache for the file that it leads to.
+            kept: Whether what is kept for an undo counts as a part of the old one.
         """
         old, new = self.old, self.new
         if found is None:
             found = tree(self.site.roots)
         if followed:
             found, old, new = map(self._followed, (found, old, new))
-        if found == old:
+        if found == old or (not kept and self._without_kept(found) == self._without_kept(old)):
             return "old"
-        if found == new:
+        # What a change has put aside has another name each time.
+        if self._without_kept(found) == self._without_kept(new):
             return "new"
         return f"neither: {difference(old, found)} from the old, {difference(new, found)} from the new"
+
+    def _without_kept(self, found):
+        kept = f"{self.site.kept}{os.sep}"
+        return {path: item for path, item in found.items() if not path.startswith(kept)}
 
     def _followed(self, found):
         files = {path: item for path, item in self.cache.items() if item[0] == "file"}
@@ -81,27 +89,39 @@ class Bench:
         """Return what transactions and atomic writes have left behind."""
         if paths is None:
             paths = tree(self.site.roots)
+        paths = self._without_kept(paths)
         return [path for path in paths if "/.puffin-" in path or path.endswith(".puffin-tmp")]
 
     def run(self, **fault):
         """Make the change in a child of this process; how it ended, None where it was killed."""
-        plan = attrs.evolve(self.prepared.plan, environment_fingerprint=self.environment.fingerprint())
-        prepared = attrs.evolve(self.prepared, plan=plan)
-        return in_child(lambda: self._change(prepared, fault))
+        if self.site.scenario.immovable:
+            folders = [path for path, item in tree(self.site.roots).items() if item[0] == "folder"]
+            self._immovable = [os.lstat(path).st_ino for path in folders]
+        self._fingerprint = self.environment.fingerprint()
+        return in_child(lambda: self._change(fault))
 
-    def _change(self, prepared, fault):
+    def _change(self, fault):
         client = self.site.client()
         installer = Installer(self.environment, client)
 
         def change():
             with client:  # closing waits for what is still removed
-                return [notice.code for notice in installer.install(prepared).notices]
+                if self.site.scenario.undo:
+                    report = installer.undo(self._work)
+                else:
+                    report = installer.install(self._prepared())
+                return [notice.code for notice in report.notices]
 
-        return observed(change, clones=self.site.scenario.clones, **fault)
+        return observed(change, clones=self.site.scenario.clones, immovable=self._immovable, **fault)
+
+    def _prepared(self):
+        """Return the prepared plan; the environment may have been copied since it was made."""
+        plan = attrs.evolve(self._work.plan, environment_fingerprint=self._fingerprint)
+        return attrs.evolve(self._work, plan=plan)
 
     def recover(self, **fault):
         """Recover in a child; how it ended, None where it was killed."""
-        return in_child(lambda: observed(self._recover, **fault))
+        return in_child(lambda: observed(self._recover, immovable=self._immovable, **fault))
 
     def _recover(self):
         report = self.environment.recover()
@@ -128,8 +148,8 @@ class Bench:
         with self.site.client() as client:
             installer = Installer(environment, client)
             installer.plan_uninstall(["gamma"], allow_broken=True)
-            if self.prepared.plan.resolution is not None:
-                installer.plan(self.prepared.plan.resolution, mode="sync")
+            if not self.site.scenario.undo and self._work.plan.resolution is not None:
+                installer.plan(self._work.plan.resolution, mode="sync")
         return difference(before, exact_tree(self.site.roots))
 
     def problems(self) -> list[str]:

@@ -107,6 +107,7 @@ class Disk:
         self.armed = False
         self.shared = Shared()
         self.clones = False
+        self.immovable: frozenset[int] = frozenset()
         self._inside = threading.local()
         self._reset()
 
@@ -122,7 +123,7 @@ class Disk:
         self.fired: tuple[str, str, str] | None = None
         """The operation that went wrong; with threads it may be another one than when it was counted."""
 
-    def arm(self, kinds, *, at=-1, fault="", error=0, from_on=False, clones=False) -> None:
+    def arm(self, kinds, *, at=-1, fault="", error=0, from_on=False, clones=False, immovable=()) -> None:
         """Begin to count operations of these kinds.
 
         Args:
@@ -132,12 +133,14 @@ class Disk:
             error: The number of the error.
             from_on: Let all later ones fail too.
             clones: Pretend that the file system can share blocks between files.
+            immovable: Inodes that cannot be renamed, as folders of an image cannot in a container.
         """
         self._reset()
         self.shared.reset()
         self._kinds = frozenset(kinds)
         self._at, self._fault, self._errno, self._from_on = at, fault, error, from_on
         self.clones = clones
+        self.immovable = frozenset(immovable)
         self.armed = True
 
     def disarm(self) -> None:
@@ -159,6 +162,8 @@ class Disk:
     def _really(self, kind, path, real, arguments, options):
         self._inside.depth = getattr(self._inside, "depth", 0) + 1
         try:
+            if kind == "replace" and self.immovable and os.lstat(arguments[0]).st_ino in self.immovable:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), *arguments[:1], None, *arguments[1:])
             result = real(*arguments, **options)
         finally:
             self._inside.depth -= 1

@@ -29,6 +29,8 @@ class Scenario:
         self.clones = extras.pop("clones", False)
         self.other_volume = extras.pop("other_volume", False)
         self.lib64 = extras.pop("lib64", False)
+        self.immovable = extras.pop("immovable", False)
+        self.undo = extras.pop("undo", False)
         assert not extras
 
 
@@ -43,6 +45,8 @@ SCENARIOS = {
         Scenario("uninstall", BASE, remove=("alpha", "legacy"), lib64=True),
         Scenario("sync", BASE, MIX, sync=True),
         Scenario("sync-over-two-volumes", BASE, MIX, sync=True, other_volume=True),
+        Scenario("sync-in-an-image", BASE, MIX, sync=True, immovable=True),
+        Scenario("undo", BASE, MIX, sync=True, undo=True),
         Scenario("uninstall-many-files", ("alpha==1", "many==1"), remove=("many",)),
     )
 }
@@ -58,11 +62,13 @@ class Site:
         self.site = self.prefix / "lib/python3.12/site-packages"
         self.bin = Path(elsewhere) / "bin" if scenario.other_volume else self.prefix / "bin"
         self.cache = folder / "cache"
+        self.kept = self.cache / "undo-v0"
 
     @property
     def roots(self) -> list[Path]:
-        """All folders that belong to the environment."""
-        return [self.prefix, self.bin] if self.scenario.other_volume else [self.prefix]
+        """All folders that belong to the environment, and where an undo finds what it brings back."""
+        others = {self.bin: self.scenario.other_volume, self.kept: self.scenario.undo}
+        return [self.prefix, *(folder for folder, belongs in others.items() if belongs)]
 
     def environment(self) -> Environment:
         platlib = self.prefix / "lib64/python3.12/site-packages" if self.scenario.lib64 else self.site
@@ -81,7 +87,7 @@ class Site:
 
 
 def build(site: Site) -> None:
-    """Make the wheels, the environment before the change, and the prepared plan, in a file."""
+    """Make the wheels, the environment before the change, and the prepared plan or what to undo."""
     wheels = site.folder / "wheels"
     wheels.mkdir(parents=True)
     _write_wheels(wheels)
@@ -101,7 +107,8 @@ def build(site: Site) -> None:
         assert not plan.is_empty
         prepared = installer.prepare(plan)
         extra = installer.prepare(installer.plan(resolver.resolve(["tiny==1"], target=TARGET)))
-    (site.folder / "plans").write_bytes(pickle.dumps((prepared, extra)))
+        work = installer.install(prepared) if site.scenario.undo else prepared
+    (site.folder / "plans").write_bytes(pickle.dumps((work, extra)))
 
 
 def _write_wheels(folder: Path) -> None:
@@ -205,6 +212,7 @@ def _add_what_others_leave(site: Site) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("of the user")
         path.chmod(mode)
+    (site.site / "beta/sub").chmod(0o700)
     (site.site / "ns/empty").mkdir(mode=0o750)
     (site.site / "ns/link").symlink_to("empty")
     (site.prefix / "opt").mkdir()

@@ -15,6 +15,8 @@ SCENARIOS = (
     "uninstall",
     "sync",
     "sync-over-two-volumes",
+    "sync-in-an-image",
+    "undo",
     "uninstall-many-files",
 )
 OPERATIONS = {
@@ -59,7 +61,10 @@ def test_a_process_killed_in_the_middle_of_writing_a_file_leaves_the_old_environ
 
 
 @pytest.mark.parametrize(
-    "scenario", ("sync", "sync-over-two-volumes", "uninstall") if EVERYTHING else ("sync-over-two-volumes",)
+    "scenario",
+    ("sync", "sync-over-two-volumes", "sync-in-an-image", "uninstall", "undo")
+    if EVERYTHING
+    else ("sync-over-two-volumes", "undo"),
 )
 def test_recovering_may_be_killed_at_any_operation_and_so_may_recovering_from_that(campaign, scenario):
     again = 9 if EVERYTHING else 29
