@@ -12,6 +12,7 @@ import pytest
 
 from puffin_api._installer.health import check
 from puffin_api._testing.wheels import write_wheel
+from puffin_api.errors import FileConflict
 from tests._installer.environment_kit import TARGET, Place, tree
 
 UV = shutil.which("uv", path=str(Path(sys.executable).parent))
@@ -98,3 +99,14 @@ def test_we_install_the_same_files_and_can_take_over(tmp_path, tool):
     assert not list(theirs.site.glob("dep*"))
     theirs.remove("pkg")
     assert tree(theirs.prefix).keys() - {".lock"} - bare == set()
+
+
+@pytest.mark.xfail(strict=True, reason="an owner that is installed is named as its folder is spelt")
+def test_a_conflict_names_both_owners_as_projects_are_named(tmp_path):
+    place = make(tmp_path, "venv")
+    place.change(place.wheel("some.part", files={"some/__init__.py": "1\n", "some/part.py": ""}))
+
+    with pytest.raises(FileConflict) as caught:
+        place.change(place.wheel("some.rest", files={"some/__init__.py": "2\n", "some/rest.py": ""}))
+
+    assert set(caught.value.data["owners"]) == {"some-part", "some-rest"}
