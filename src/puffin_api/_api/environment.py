@@ -6,14 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
-from puffin_api._installer import health, recovery, site_packages
-
-# What a report is asked after a change has to be here before: the library itself may be what is replaced.
-from puffin_api._installer import stale_modules as _stale_modules  # noqa: F401  # see above
+from puffin_api._installer import health, recovery, site_packages, stale_modules
 from puffin_api._interpreter.discover import python_in
 from puffin_api._interpreter.info import Scheme
-from puffin_api._model import dependency_paths as _dependency_paths  # noqa: F401  # see above
-from puffin_api._model import stale as _stale  # noqa: F401  # see above
+from puffin_api._model import dependency_paths, stale
+from puffin_api._model.events import LockWaiting
 from puffin_api.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
@@ -31,8 +28,10 @@ if TYPE_CHECKING:
     from puffin_api._model.problems import Problem
     from puffin_api._model.resolution import DependencyPath, Resolution
     from puffin_api._model.target import Target
-    from puffin_api.protocols import Runner
+    from puffin_api.protocols import Reporter, Runner
 
+_ASKED_AFTER_A_CHANGE = (stale_modules, stale, dependency_paths)
+"""Imported with this: afterwards, the library itself may be what was replaced."""
 LOCK_NAME = ".puffin-api.lock"
 FOLDER_LOCK_NAME = ".puffin_api.lock"
 """In a plain folder, where the other name would be taken for the folder of a transaction."""
@@ -153,15 +152,20 @@ class Environment:
     def check(self, *, deep: bool = False, cancel: CancelToken | None = None) -> tuple[Problem, ...]:
         """Look for everything that is wrong.
 
+        A change that another process is making at the moment looks like an interrupted one.
+
         Args:
-            deep: Also compare every file with what was installed.
-            cancel: Stops it.
+            deep: Also compare every file with what was installed; compiled files may be missing.
+            cancel: Stops it, also within large files.
         """
         pulse = cancel.check if cancel is not None else _nothing
         return health.check(self.installed(), self.target, deep=deep, pulse=pulse)
 
     def satisfies(self, what: Resolution | Iterable[str | Requirement]) -> bool:
         """Tell whether everything of a resolution is installed, or requirements are met.
+
+        Versions and origins of a resolution are compared as a plan does. Requirements are followed through
+        their extras and all that is below them; what has no metadata meets none.
 
         Raises:
             RequirementInvalid: A requirement does not parse.
@@ -174,7 +178,11 @@ class Environment:
         return health.satisfies([str(item) for item in what], self.installed(), self.target)
 
     def why(self, name: str) -> tuple[DependencyPath, ...]:
-        """Return the ways that lead to an installed package."""
+        """Return the ways that lead to an installed package; none where it is not installed.
+
+        Raises:
+            RequirementInvalid: It is not a valid name.
+        """
         return health.why(name, self.installed(), self.target)
 
     def fingerprint(self) -> str:
@@ -182,33 +190,57 @@ class Environment:
         return site_packages.fingerprint(self._roots)
 
     @contextlib.contextmanager
-    def lock(self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None) -> Generator[None]:
+    def lock(
+        self,
+        *,
+        timeout: float | None = 60.0,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Generator[None]:
         """Keep everybody else who uses this library from changing the environment.
+
+        The holder cannot change it either: a lock is not taken twice.
 
         Args:
             timeout: Seconds to wait; None for ever.
+            reporter: Hears who is waited for.
             cancel: Ends the wait.
 
         Raises:
-            LockTimeout: Somebody held it for longer.
+            LockTimeout: Somebody held it for longer; ``owner`` tells who.
+            NotWritable: There can be no lock file.
         """
         from puffin_api._cache.locks import FileLocks
 
-        with hold(self, FileLocks(timeout), cancel=cancel):
+        def waiting(_: str, owner: str) -> None:
+            if reporter is not None:
+                reporter.on_event(LockWaiting(path=str(self.root), owner=owner))
+
+        with hold(self, FileLocks(timeout, on_wait=waiting), cancel=cancel):
             yield
 
     def recover(
-        self, *, timeout: float | None = 60.0, cancel: CancelToken | None = None
+        self,
+        *,
+        timeout: float | None = 60.0,
+        reporter: Reporter | None = None,
+        cancel: CancelToken | None = None,
     ) -> RecoveryReport | None:
         """End what an interrupted change left behind; None where there is nothing.
+
+        Args:
+            timeout: Seconds to wait for the lock; None for ever.
+            reporter: Hears who is waited for.
+            cancel: Ends the wait.
 
         Raises:
             RollbackFailed: It can be neither finished nor undone now.
             LockTimeout: Somebody is changing the environment.
+            NotWritable: There can be no lock file.
         """
         if not any(recovery.find_interrupted(root) for root in self._roots):
             return None
-        with self.lock(timeout=timeout, cancel=cancel):
+        with self.lock(timeout=timeout, reporter=reporter, cancel=cancel):
             return recovery.recover(self._roots)
 
     def __repr__(self) -> str:
