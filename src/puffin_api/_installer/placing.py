@@ -145,9 +145,11 @@ class Placer:
                 if first is not claim:
                     found[path] = self._choose(place, path, first, claim)
         for path, claim in found.items():
-            above = found.get(path.rpartition("/")[0])
-            if above is not None:
-                raise _conflict(self._path(place, path), above.layout.name, claim.layout.name)
+            folder = path
+            while folder := folder.rpartition("/")[0]:
+                if folder in found:
+                    names = found[folder].layout.name, claim.layout.name
+                    raise _conflict(self._path(place, folder), *names)
         return found
 
     def _files_of(self, layout: Layout, place: str, top: str) -> list[tuple[str, _Claim]]:
