@@ -65,7 +65,7 @@ class Machine:
             name,
             version,
             files=dict(files),
-            entry_points={"console_scripts": {script: "m:main" for script in scripts}},
+            entry_points={"console_scripts": dict.fromkeys(scripts, "m:main")},
             data={f"data/{path}": text for path, text in data},
         )
 
@@ -76,9 +76,7 @@ class Machine:
             result = getattr(self, kind)(*arguments)
         except PuffinError as error:
             event(f"{kind}: {error.code}")
-            assert error.code == "file-conflict", error
-            assert error.state == "untouched", error
-            assert self.place.tree() == before
+            self.refused(error, before)
             return
         if result is None:
             return
@@ -108,15 +106,12 @@ class Machine:
         if not os.path.lexists(target) and all(not folder.is_file() for folder in target.parents):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
-        return None
 
     def edit(self, path, content):
         if (self.place.site / path).is_file():
             target = self.place.site / path
             target.unlink()  # as editors do: the cache has the other link
             target.write_text(content + "edited")
-            self.edited = True
-        return None
 
     def undo(self):
         if self.last is None:
@@ -154,6 +149,11 @@ class Machine:
         return _Done(result, kept)
 
     # -- what must hold
+
+    def refused(self, error, before):
+        assert error.code == "file-conflict", error
+        assert error.state == "untouched", error
+        assert self.place.tree() == before
 
     def owned(self):
         found = {}
