@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import puffin_api
 from puffin_api import CancelToken
 from puffin_api._concurrency import SILENT, Pump, WorkerPool
-from puffin_api._installer.bytecode import compile_files, python_sources
+from puffin_api._installer.bytecode import Compiler, python_sources
 from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api.errors import Cancelled
@@ -64,7 +66,7 @@ def compiled(pool):
             "pump": SILENT,
             **options,
         }
-        return compile_files([os.fspath(path) for path in paths], **options)
+        return Compiler(options.pop("interpreter"), **options)([os.fspath(path) for path in paths])
 
     return run
 
@@ -301,6 +303,29 @@ def test_a_token_that_is_thrown_already_starts_nothing(tmp_path, compiled):
 
     with pytest.raises(Cancelled):
         compiled(write(tmp_path), pump=Pump(cancel=token), runner=FailingRunner())
+
+
+def test_nothing_of_the_library_is_read_after_the_compiler_was_made(tmp_path, pool):
+    """A change may replace the library itself, and what is on the disk then is another version."""
+    library = tmp_path / "library"
+    shutil.copytree(Path(puffin_api.__file__).parent, library / "puffin_api")
+    (source,) = write(tmp_path)
+    program = f"""\
+import shutil, sys
+sys.path.insert(0, {str(library)!r})
+from puffin_api._concurrency import SILENT, WorkerPool
+from puffin_api._installer.bytecode import Compiler
+from puffin_api._interpreter.host import SubprocessRunner
+import puffin_api
+assert puffin_api.__file__.startswith({str(library)!r})
+compiler = Compiler(sys.executable, runner=SubprocessRunner(), workers=1, pool=WorkerPool(1), pump=SILENT)
+shutil.rmtree({str(library)!r})
+assert compiler([{str(source)!r}]) == []
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert cache_of(source).exists()
 
 
 # -- which files

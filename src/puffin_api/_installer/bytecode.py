@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _Failures = list[tuple[str, str]]
 """Path and reason."""
+_ALONE = ("-I", "-S", "-B", "-W", "ignore")
+"""Nothing of the environment is imported, not even by a ``.pth`` file, and nothing is said."""
 _WORTH_A_CHILD = 40
 """Starting an interpreter takes about as long as compiling so many files."""
 
@@ -42,46 +44,67 @@ def python_sources(layouts: Iterable[Layout], places: Places) -> list[str]:
     return found
 
 
-def compile_files(
-    paths: Sequence[str],
-    *,
-    interpreter: Path | str | None,
-    runner: Runner,
-    workers: int,
-    pool: WorkerPool,
-    pump: Pump,
-    scratch: Path | str | None = None,
-) -> list[Notice]:
-    """Compile modules in child processes; returns what is worth telling, and fails for no file's sake.
+class Compiler:
+    """Compiles modules in child processes, and fails for no file's sake.
+
+    Make it before the change that it is for: the change may replace this very library, of which nothing
+    is read later.
 
     Args:
-        paths: The sources; each gets its ``.pyc`` in the ``__pycache__`` beside it.
         interpreter: The one of the environment; None where it has none, as a plain folder.
         runner: Starts the children.
         workers: How many run at a time.
-        pool: Waits for them; not one that this call runs in.
+        pool: Waits for them; not one that the call runs in.
         pump: Where cancelling comes from; it ends the children, and leaves what is compiled so far.
         scratch: Folder for the lists that they get; None for the system's temporary folder.
-
-    Raises:
-        Cancelled: The caller's token was thrown.
     """
-    import tempfile
 
-    if not paths:
-        return []
-    if interpreter is None:
-        return [_skipped("the environment has no interpreter", len(paths))]
-    try:
-        with tempfile.TemporaryDirectory(prefix="puffin-compile-", dir=scratch) as folder:
-            job = _Job(os.fspath(interpreter), runner, folder, pump)
-            shares = _shares(paths, workers)
-            results = pool.map(lambda share: list(job.run(share)), list(enumerate(shares)), pump=pump)
-    except OSError as error:
-        reason = f"{interpreter} could not be started: {error.strerror or error}"
-        return [_skipped(reason, len(paths))]
-    failures = sorted(failure for result in results for failure in result)
-    return [_failed(failures, len(paths))] if failures else []
+    def __init__(
+        self,
+        interpreter: Path | str | None,
+        *,
+        runner: Runner,
+        workers: int,
+        pool: WorkerPool,
+        pump: Pump,
+        scratch: Path | str | None = None,
+    ) -> None:
+        self._interpreter = None if interpreter is None else os.fspath(interpreter)
+        self._runner = runner
+        self._workers = workers
+        self._pool = pool
+        self._pump = pump
+        self._scratch = scratch
+        self._script = _script_source()
+
+    def __call__(self, paths: Sequence[str]) -> list[Notice]:
+        """Compile these sources, each into the ``__pycache__`` beside it; returns what is worth telling.
+
+        Raises:
+            Cancelled: The caller's token was thrown.
+        """
+        import tempfile
+
+        if not paths:
+            return []
+        if self._interpreter is None:
+            return [_skipped("the environment has no interpreter", len(paths))]
+        try:
+            with tempfile.TemporaryDirectory(prefix="puffin-compile-", dir=self._scratch) as folder:
+                failures = self._compile(self._interpreter, paths, folder)
+        except OSError as error:
+            reason = f"{self._interpreter} could not be started: {error.strerror or error}"
+            return [_skipped(reason, len(paths))]
+        return [_failed(failures, len(paths))] if failures else []
+
+    def _compile(self, interpreter: str, paths: Sequence[str], folder: str) -> _Failures:
+        script = os.path.join(folder, "compile.py")
+        with open(script, "wb") as file:
+            file.write(self._script)
+        job = _Job([interpreter, *_ALONE, script], self._runner, folder, self._pump)
+        shares = list(enumerate(_shares(paths, self._workers)))
+        results = self._pool.map(lambda share: list(job.run(share)), shares, pump=self._pump)
+        return sorted(failure for result in results for failure in result)
 
 
 def _shares(paths: Sequence[str], workers: int) -> list[Sequence[str]]:
@@ -93,14 +116,11 @@ def _shares(paths: Sequence[str], workers: int) -> list[Sequence[str]]:
 class _Job:
     """Compiles shares of the files, each in a child process."""
 
-    def __init__(self, interpreter: str, runner: Runner, folder: str, pump: Pump) -> None:
-        self._interpreter = interpreter
+    def __init__(self, command: Sequence[str], runner: Runner, folder: str, pump: Pump) -> None:
+        self._command = command
         self._runner = runner
         self._folder = folder
         self._cancel: CancelToken | None = pump.cancel  # type: ignore[assignment]  # the one kind there is
-        self._script = os.path.join(folder, "compile.py")
-        with open(self._script, "wb") as file:
-            file.write(_script_source())
 
     def run(self, share: tuple[int, Sequence[str]]) -> Iterator[tuple[str, str]]:
         """Compile one share; where a file ends the child, the next child goes on behind it."""
@@ -122,11 +142,9 @@ class _Job:
             paths = paths[reached + 1 :]
 
     def _start(self, listed: str, told: str) -> int:
-        """Run a child that imports nothing of the environment, not even by a ``.pth`` file."""
         if os.path.exists(told):
             os.unlink(told)
-        command = [self._interpreter, "-I", "-S", "-B", "-W", "ignore", self._script, listed, told]
-        return self._runner.run(command, env=None, cancel=self._cancel).returncode
+        return self._runner.run([*self._command, listed, told], env=None, cancel=self._cancel).returncode
 
 
 def _script_source() -> bytes:

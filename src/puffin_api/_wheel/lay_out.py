@@ -191,8 +191,10 @@ def lay_out(
     manifest = wheel.manifest
     layout = Layout(wheel, places.home["purelib" if manifest.root_is_purelib else "platlib"])
     maker = ScriptMaker(executable, windows)
-    _add_entry_points(layout, places, maker)
-    _add_data(layout, places, maker)
+    if manifest.entry_points:
+        _add_entry_points(layout, places, maker)
+    if manifest.data:
+        _add_data(layout, places, maker)
     layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
     for prefix, inner in places.inside(layout.place):
         if prefix[:-1] in manifest.top_level:
