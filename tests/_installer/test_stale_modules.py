@@ -105,9 +105,7 @@ def upgrade(place, old, new, modules):
     place.change(old)
     leaving = tuple(place.installed())
     before = stale_before(leaving, (new,), modules)
-    rows = [
-        (str(dist.location.parent), [(path, digest) for path, digest, _ in dist.record]) for dist in leaving
-    ]
+    rows = [(str(dist.location.parent), dist.files, dist.read_text("RECORD")) for dist in leaving]
     place.change(new)
     after = stale_after(rows, (new,), modules)
     assert before == after

@@ -65,11 +65,18 @@ class DistributionFolder:
     def paths(self) -> Sequence[str]:
         """Return the path of each file as `record` does; none where there is no list."""
         if self.kind == "dist-info":
-            try:
-                return record_paths(self.read_text("RECORD") or "")
-            except ValueError:
-                return ()
+            return self.listed()[0]
         return [row[0] for row in self.record() or ()]
+
+    def listed(self) -> tuple[Sequence[str], str]:
+        """Return `paths`, and the text of RECORD that they were read from; empty where there is none."""
+        if self.kind != "dist-info":
+            return self.paths(), ""
+        text = self.read_text("RECORD") or ""
+        try:
+            return record_paths(text), text
+        except ValueError:
+            return (), text
 
     def module_files(self) -> Sequence[str]:
         """Return the absolute paths of all modules, by the path as given and by the real one."""

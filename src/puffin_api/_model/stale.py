@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from puffin_api._model.cached import CachedWheel, WheelManifest
     from puffin_api._model.installed import InstalledDistribution
 
-    Rows = Iterable[tuple[str, str]]
-    """Path and digest of files, as RECORD has them."""
+    Removed = tuple[str, Iterable[str], str]
+    """The folder around a distribution's metadata, its files relative to that, and the text of its RECORD."""
 
 _NATIVE = (".so", ".pyd")
 _LIBRARIES = frozenset({"purelib", "platlib"})
@@ -40,14 +40,13 @@ def stale_before(
         modules: The loaded modules by name; None for those of this process.
     """
     removed = [
-        (os.path.dirname(str(dist.location)), [(path, digest) for path, digest, _ in dist.record or ()])
-        for dist in leaving
+        (os.path.dirname(str(dist.location)), dist.files, dist.read_text("RECORD") or "") for dist in leaving
     ]
     return stale_after(removed, arriving, modules)
 
 
 def stale_after(
-    removed: Iterable[tuple[str, Rows]],
+    removed: Iterable[Removed],
     arrived: Iterable[CachedWheel],
     modules: Mapping[str, ModuleType] | None = None,
     *,
@@ -56,7 +55,7 @@ def stale_after(
     """Tell what a change has meant for loaded modules.
 
     Args:
-        removed: The rows of the old RECORDs, each with the folder that they are relative to.
+        removed: The files of the distributions that were removed or replaced.
         arrived: The wheels that were installed.
         modules: The loaded modules by name; None for those of this process.
         restored: Top-level modules that came by other ways.
@@ -67,11 +66,11 @@ def stale_after(
         digests |= _digests(wheel.manifest)
     gone: list[str] = []
     known: set[str] = set()
-    for base, rows in removed:
-        mine = [(path, digest) for path, digest in rows if is_module_file(path)]
-        known.update(top_level_modules(path for path, _ in mine))
+    for base, files, record in removed:
+        mine, old = [path for path in files if is_module_file(path)], _digests_in(record)
+        known.update(top_level_modules(mine))
         # The same bytes at the same place: what was loaded is what lies there.
-        paths = [path for path, digest in mine if not digest or digests.get(path) != digest]
+        paths = [path for path in mine if not old.get(path) or digests.get(path) != old[path]]
         for folder in {base, os.path.realpath(base)}:
             gone += module_paths(folder, paths)
     fresh = {name for wheel in wheels for name in modules_of_wheel(wheel.manifest)}
@@ -116,14 +115,14 @@ def modules_of_wheel(manifest: WheelManifest) -> tuple[str, ...]:
 
 def _digests(manifest: WheelManifest) -> dict[str, str]:
     """Return the digest of each module file of a wheel, by its path below purelib or platlib."""
-    found: dict[str, str] = {}
-    for line in manifest.record.split("\n"):
-        cells = line.rsplit(",", 2)
-        # A path in quotes is no module's.
-        if len(cells) == 3 and is_module_file(cells[0]):
-            found[cells[0]] = cells[1]
-    found |= {file.path: file.digest for file in manifest.data if file.scheme in _LIBRARIES}
-    return found
+    others = {file.path: file.digest for file in manifest.data if file.scheme in _LIBRARIES}
+    return _digests_in(manifest.record) | others
+
+
+def _digests_in(record: str) -> dict[str, str]:
+    """Return the digest of each module file that RECORD names; a path in quotes is no module's."""
+    rows = (line.rsplit(",", 2) for line in record.split("\n"))
+    return {cells[0]: cells[1] for cells in rows if len(cells) == 3 and is_module_file(cells[0])}
 
 
 def _restart(stale: set[str], *, must: bool) -> Literal["no", "advised", "required"]:
