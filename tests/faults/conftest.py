@@ -37,7 +37,8 @@ class Laboratory:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
-        assert answer, "the laboratory has ended"
+        if not answer:
+            raise RuntimeError("the laboratory has ended; it has written why")
         return json.loads(answer)
 
     def close(self) -> None:

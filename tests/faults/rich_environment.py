@@ -212,7 +212,9 @@ def _add_what_others_leave(site: Site) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("of the user")
         path.chmod(mode)
-    (site.site / "beta/sub").chmod(0o700)
+    private = Path(site.environment().scheme.platlib) / "beta/sub"
+    if private.is_dir():
+        private.chmod(0o700)
     (site.site / "ns/empty").mkdir(mode=0o750)
     (site.site / "ns/link").symlink_to("empty")
     (site.prefix / "opt").mkdir()
