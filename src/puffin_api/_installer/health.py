@@ -140,10 +140,11 @@ def _faults_of_record(dist: InstalledDistribution, folder: str) -> Iterator[str]
 
 def _faults_of_other_files(dist: InstalledDistribution) -> Iterator[str]:
     for name in _OPTIONAL_FILES:
+        if not dist.has_file(name):  # most are not there, and this is quicker than to try
+            continue
         text = dist.read_text(name)
         if text is None:
-            if dist.has_file(name):
-                yield f"{name} cannot be read"
+            yield f"{name} cannot be read"
         elif name == "direct_url.json" and dist.direct_url is None:
             yield f"{name} is invalid"
         elif name == "entry_points.txt":
