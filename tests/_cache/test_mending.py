@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from puffin_api._cache.layout import PYPI, Bucket, CacheLayout
-from puffin_api._cache.mending import make_folder, write_file
+from puffin_api._cache.mending import clear_for_file, in_folder, make_folder, write_file
 from puffin_api._cache.project_table import ProjectTables, encode_page_table
 from puffin_api._cache.store import EntryStore
 
@@ -93,3 +95,41 @@ def test_opening_a_cache_mends_the_folders_that_all_need(tmp_path):
 
     assert (layout.root / ".locks").is_dir()
     assert layout.temporary.is_dir()
+
+
+def test_a_folder_that_is_removed_meanwhile_is_made_again(layout):
+    folder = layout.root / "bucket" / "project"
+    tries = []
+
+    def act():
+        tries.append(1)
+        if len(tries) < 3:
+            folder.rmdir()
+        (folder / "file").write_bytes(b"done")
+
+    in_folder(layout.root, folder, act)
+
+    assert len(tries) == 3
+    assert (folder / "file").read_bytes() == b"done"
+
+
+def test_what_is_missing_for_another_reason_is_an_error(layout):
+    with pytest.raises(FileNotFoundError):
+        in_folder(layout.root, layout.root / "bucket", (layout.root / "no" / "file").touch)
+
+
+def lead_to_root(path):
+    path.symlink_to("/")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lead_to_root])
+def test_what_is_no_file_makes_room_for_one(layout, make):
+    path = layout.root / "lock"
+    make(path)
+
+    assert clear_for_file(path) == path
+
+    assert not path.exists()
+    path.write_bytes(b"kept")
+    clear_for_file(path)
+    assert path.read_bytes() == b"kept"

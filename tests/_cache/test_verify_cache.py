@@ -16,7 +16,6 @@ from puffin_api._fs.atomic import TEMPORARY_SUFFIX
 from puffin_api._model.file import DistFile
 from puffin_api._model.metadata import DistMetadata
 
-
 PAGE = [
     (version, (f"flask-{version}-py3-none-any.whl", "https://h/f", "", None, None, "", None, None))
     for version in ("1.0", "2.0")

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from puffin_api._cache.mending import make_folder
+from puffin_api._cache.mending import in_folder, make_folder
 from puffin_api._fs import read_directory_link, remove_tree, rename, unique_name
 from puffin_api.errors import CacheUnavailable, DiskFull
 
@@ -56,7 +56,7 @@ class ArchiveStore:
         self.check_writable()
         folder = self._layout.temporary / unique_name()
         try:
-            make_folder(self._layout.root, folder)
+            in_folder(self._layout.root, folder.parent, folder.mkdir)
         except OSError as error:
             raise self._failure(error) from error
         try:
@@ -80,8 +80,7 @@ class ArchiveStore:
         try:
             make_folder(self._layout.root, archive.parent)
             rename(temp_dir, archive)
-            make_folder(self._layout.root, link_path.parent)
-            self._link.publish(link_path, archive)
+            in_folder(self._layout.root, link_path.parent, lambda: self._link.publish(link_path, archive))
         except OSError as error:
             raise self._failure(error) from error
         return Path(os.path.realpath(archive))

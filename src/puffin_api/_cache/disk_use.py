@@ -54,17 +54,27 @@ def links(layout: CacheLayout) -> dict[Path, str]:
     for bucket in LINK_BUCKETS:
         for path in walk(layout.bucket(bucket)):
             try:
-                text = linked_text(path)
+                target = target_of(path)
             except FileNotFoundError:  # removed meanwhile
                 continue
-            if text is not None:
-                found[path] = os.path.realpath(os.path.join(path.parent, text))
+            if target is not None:
+                found[path] = target
     return found
+
+
+def target_of(link: Path) -> str | None:
+    """Return the canonical path that a link of any kind says, None where it is no link.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+    """
+    text = linked_text(link)
+    return None if text is None else os.path.realpath(os.path.join(link.parent, text))
 
 
 def walk(top: Path) -> Iterator[Path]:
     """Give all that is no directory in a tree, links included; they are not followed."""
-    if not _is_tree(top):
+    if _is_link(top) or not top.is_dir():
         if os.path.lexists(top):
             yield top
         return
@@ -72,7 +82,7 @@ def walk(top: Path) -> Iterator[Path]:
     for folder in folders:
         for entry in children(folder):
             path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False) and _is_tree(path):
+            if entry.is_dir(follow_symlinks=False) and not _is_link(path):
                 folders.append(path)
             else:
                 yield path
@@ -100,12 +110,10 @@ def _sizes(top: Path, seen: set[tuple[int, int]]) -> Iterator[int]:
             yield status.st_size
 
 
-def _is_tree(path: Path) -> bool:
-    """Tell a real directory from a link to one; a junction calls itself a directory."""
-    if path.is_symlink() or not path.is_dir():
-        return False
+def _is_link(path: Path) -> bool:
+    """Tell a link from a real directory; a junction calls itself a directory."""
     try:
         os.readlink(path)
     except OSError:
-        return True
-    return False
+        return False
+    return True

@@ -17,17 +17,17 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from puffin_api._cache.keys import digest
 from puffin_api._cache.locks import FileLocks, hold_file, remove_if_free
-from puffin_api._cache.mending import make_folder, write_file
+from puffin_api._cache.mending import clear_for_file, make_folder, write_file
 from puffin_api._fs import unique_name
+from puffin_api.errors import NotWritable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from puffin_api._cache.layout import CacheLayout
@@ -68,11 +68,14 @@ class Leases:
                 with suppress(OSError):  # gone, or of another user: whoever uses it will see
                     os.utime(path)
 
-    def gate(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def gate(self) -> Generator[None]:
         """Exclude touching while something is removed, and the other way round."""
-        if not os.access(self._layout.root, os.W_OK):
-            return nullcontext()
-        return self._locks.hold(self._layout.lock("gate"), what="using or pruning archives")
+        with ExitStack() as held:
+            with suppress(NotWritable):  # nobody can prune either who has no more rights than we
+                lock = clear_for_file(self._layout.lock("gate"))
+                held.enter_context(self._locks.hold(lock, what="using or pruning archives"))
+            yield
 
     def oldest(self) -> float:
         """Return when the oldest operation that is under way began; infinite where there is none.

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from puffin_api._fs import remove_tree, write_atomic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRIES = 100
 
 
 def make_folder(root: Path, folder: Path) -> None:
@@ -20,6 +27,23 @@ def make_folder(root: Path, folder: Path) -> None:
     except (FileExistsError, NotADirectoryError, FileNotFoundError):  # the last one: a link to nothing
         _remove_files(root, folder)
         os.makedirs(folder, exist_ok=True)
+
+
+def in_folder(root: Path, folder: Path, act: Callable[[], None]) -> None:
+    """Do something in a folder of the cache, which is made where it is missing.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    for _ in range(_TRIES):
+        make_folder(root, folder)
+        try:
+            act()
+        except FileNotFoundError:  # somebody else has removed the project meanwhile
+            continue
+        return
+    make_folder(root, folder)
+    act()
 
 
 def write_file(root: Path, path: Path | str, data: bytes) -> None:
@@ -39,8 +63,19 @@ def write_file(root: Path, path: Path | str, data: bytes) -> None:
             remove_tree(path)
         elif os.path.isdir(os.path.dirname(path)):
             raise
-    make_folder(root, Path(path).parent)
-    write_atomic(path, data)
+    in_folder(root, Path(path).parent, lambda: write_atomic(path, data))
+
+
+def clear_for_file(path: Path) -> Path:
+    """Remove what stands at a path and is no file; returns the path."""
+    try:
+        is_file = stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return path
+    if not is_file:
+        with suppress(OSError):  # whoever opens it hears of it
+            remove_tree(path)
+    return path
 
 
 def _remove_files(root: Path, folder: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import attrs
 
-from puffin_api._cache.disk_use import children, links, size, size_of, walk
+from puffin_api._cache.disk_use import children, links, size, size_of, target_of, walk
 from puffin_api._cache.layout import PYPI, Bucket
 from puffin_api._cache.leases import DAY
 from puffin_api._cache.mending import make_folder
-from puffin_api._fs import linked_text, remove_tree, rename, unique_name
+from puffin_api._fs import remove_tree, rename, unique_name
 from puffin_api._fs.atomic import TEMPORARY_SUFFIX
 
 TYPE_CHECKING = False
@@ -179,10 +179,9 @@ class Remover:
 
 def _leads_to(link: Path, archive: str) -> bool:
     try:
-        text = linked_text(link)
+        return target_of(link) == os.path.realpath(archive)
     except OSError:
         return False
-    return text is not None and os.path.realpath(os.path.join(link.parent, text)) == os.path.realpath(archive)
 
 
 def _shrink(work: Remover, layout: CacheLayout, pieces: Iterable[Piece], max_bytes: int) -> None:

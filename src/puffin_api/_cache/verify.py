@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from puffin_api._cache.archive_store import MANIFEST
-from puffin_api._cache.disk_use import LINK_BUCKETS, children, links, walk
+from puffin_api._cache.disk_use import LINK_BUCKETS, children, target_of, walk
 from puffin_api._cache.layout import Bucket
 from puffin_api._cache.metadata_table import is_metadata_table
 from puffin_api._cache.project_table import is_page_table
@@ -18,7 +18,7 @@ from puffin_api._fs.atomic import TEMPORARY_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from puffin_api._cache.layout import CacheLayout
     from puffin_api._cache.leases import Leases
@@ -76,17 +76,27 @@ def verify(
 
 def _damaged_links(layout: CacheLayout, archives: Mapping[Path, str]) -> Iterator[tuple[Path, str]]:
     """Give the links that lead to no sound archive, and what stands in the place of one."""
-    found = links(layout)
     damaged = {os.path.realpath(path) for path in archives}
-    for link, archive in found.items():
-        if archive in damaged:
-            yield link, "leads to a damaged archive"
-        elif not os.path.isfile(os.path.join(archive, MANIFEST)):
-            yield link, "leads to no archive"
     for bucket in LINK_BUCKETS:
         for path in walk(layout.bucket(bucket)):
-            if path not in found and not path.name.endswith(_KNOWN_SUFFIXES) and os.path.lexists(path):
-                yield path, "is no link"
+            if path.name.endswith(_KNOWN_SUFFIXES):
+                continue
+            damage = _damage_of_link(path, damaged)
+            # Somebody may have replaced or removed it while it was looked at.
+            if damage and os.path.lexists(path) and damage == _damage_of_link(path, damaged):
+                yield path, damage
+
+
+def _damage_of_link(path: Path, damaged: Collection[str]) -> str:
+    try:
+        archive = target_of(path)
+    except FileNotFoundError:
+        return ""
+    if archive is None:
+        return "is no link"
+    if archive in damaged:
+        return "leads to a damaged archive"
+    return "" if os.path.isfile(os.path.join(archive, MANIFEST)) else "leads to no archive"
 
 
 def _damaged_entries(layout: CacheLayout) -> Iterator[tuple[Path, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from puffin_api._cache.mending import clear_for_file
 from puffin_api._concurrency import OnceMap, Pump
 from puffin_api._preparer.telling import Telling
 from puffin_api._preparer.wheel_index import GONE
@@ -174,7 +175,7 @@ class WheelPreparer:
         self._store.check_writable()
         link = self._wheels.link(file)
         with self._lock(
-            self._layout.lock("wheel", str(link.relative_to(self._layout.root))),
+            clear_for_file(self._layout.lock("wheel", str(link.relative_to(self._layout.root)))),
             what=f"fetching {file.filename}",
             cancel=pump,
             on_wait=lambda _, owner: telling.waiting(link, owner),
