@@ -24,15 +24,16 @@ sys.addaudithook(_watch)
 """Put before a program: every way to start another one fails."""
 
 
-def run_in(environment, program, *arguments, library=True, check=True):
+def run_in(environment, program, *arguments, library=True, check=True, python=None):
     """Run Python source with the interpreter of an environment; returns what it prints, read as JSON.
 
     Args:
         library: Lend it this library and what it needs, at the end of its path; else it has its own.
         check: Fail where it fails; else the finished process is returned.
+        python: Another path of the interpreter.
     """
     lent = [str(SOURCE), sysconfig.get_path("purelib")] if library else []
-    command = [str(environment.interpreter.path), "-c", GUARD + program, *map(str, arguments)]
+    command = [str(python or environment.interpreter.path), "-c", GUARD + program, *map(str, arguments)]
     environ = {"PATH": "", "PYTHONPATH": os.pathsep.join([*lent, str(TESTS)] if library else [])}
     done = subprocess.run(
         command, env=environ, capture_output=True, text=True, check=False, timeout=120, cwd=environment.root
