@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,14 @@ class CountingRunner:
         finally:
             with self._lock:
                 self._now -= 1
+
+
+def other_pythons():
+    """Supported interpreters beside ours, as version managers lay them out."""
+    found = Path(sys.base_prefix).parent.glob("3.*/bin/python3")
+    minors = {path: re.match(r"3\.(\d+)", path.parent.parent.name) for path in sorted(found)}
+    ours = Path(sys.base_prefix) / "bin/python3"
+    return [path for path, match in minors.items() if match and int(match[1]) >= 8 and path != ours]
 
 
 @pytest.fixture
@@ -110,6 +119,20 @@ def test_a_source_that_changes_is_compiled_again_by_python(tmp_path, compiled):
     done = subprocess.run([sys.executable, "-c", "import m0"], cwd=tmp_path, capture_output=True, check=True)
 
     assert done.stdout.split() == [b"new"]
+
+
+@pytest.mark.parametrize("python", other_pythons(), ids=lambda path: path.parent.parent.name)
+def test_the_interpreter_of_the_environment_compiles_and_not_ours(tmp_path, compiled, python):
+    (source, broken) = write(tmp_path, 2)
+    broken.write_text("(")
+
+    (notice,) = compiled([source, broken], interpreter=python)
+
+    assert [item["path"] for item in notice.data["failures"]] == [str(broken)]
+    program = "import importlib.util as u, sys; print(u.cache_from_source(sys.argv[1]))"
+    theirs = subprocess.run([python, "-c", program, source], capture_output=True, text=True, check=True)
+    assert [str(path) for path in (tmp_path / "__pycache__").iterdir()] == [theirs.stdout.strip()]
+    assert Path(theirs.stdout.strip()) != cache_of(source)
 
 
 def test_broken_sources_are_one_notice_and_the_others_are_compiled(tmp_path, compiled):
