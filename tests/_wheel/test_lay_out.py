@@ -7,7 +7,7 @@ from puffin_api._model.direct_url import DirectUrl, DirInfo
 from puffin_api._wheel.lay_out import Places, lay_out
 from puffin_api._wheel.record import digest_bytes, parse_record
 from puffin_api.errors import UnsafeArchive
-from tests._installer.environment_kit import Place
+from tests._installer.environment_kit import Folder, Place
 
 FOLDERS = {
     "purelib": "/env/lib/site-packages",
@@ -162,6 +162,28 @@ def test_a_data_file_through_another_scheme_counts_before_the_tree_too(place):
 
     assert [row for row in rows_of(layout) if row[0] == "x.py"] == [("x.py", digest_bytes(b"data"), "4")]
     assert "x.py" not in layout.tree
+
+
+@pytest.mark.parametrize("made", ["script", "entry point", "data"])
+def test_in_a_plain_folder_a_script_counts_before_the_same_path_of_the_tree(tmp_path, made):
+    folder = Folder(tmp_path)
+    options = {
+        "script": {"data": {"scripts/tool": "made"}},
+        "entry point": {"entry_points": {"console_scripts": {"tool": "a:f"}}},
+        "data": {"data": {"data/bin/tool": "made"}},
+    }[made]
+    wheel = folder.wheel("a", files={"a.py": "", "bin/tool": "tree", "bin/other": "tree"}, **options)
+
+    folder.change(wheel)
+
+    assert (folder.bin / "tool").read_text() != "tree"
+    assert (folder.bin / "other").read_text() == "tree"
+    rows = [row[0] for row in parse_record(folder.read("a-1.0.dist-info/RECORD"))]
+    assert sorted(rows) == sorted(set(rows))
+    digest = digest_bytes((folder.bin / "tool").read_bytes())
+    assert folder.record("a-1.0.dist-info")["bin/tool"][0] == digest
+    folder.remove("a")
+    assert [path.name for path in folder.prefix.iterdir()] == ["bin"]
 
 
 @pytest.mark.parametrize(

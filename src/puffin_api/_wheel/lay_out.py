@@ -195,10 +195,10 @@ def lay_out(
         _add_entry_points(layout, places, maker)
     if manifest.data:
         _add_data(layout, places, maker)
-    layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
     for prefix, inner in places.inside(layout.place):
         if prefix[:-1] in manifest.top_level:
             _hand_over(layout, prefix, inner)
+    layout.dist_info = _dist_info_files(layout, places, requested=requested, direct_url=direct_url)
     return layout
 
 
