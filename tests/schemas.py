@@ -184,6 +184,12 @@ ERRORS: dict[str, dict[str, object]] = {
 # --- other values -----------------------------------------------------------------------------
 
 NOTICE = {"schema": 1, "code": str, "message": str, "data": Each(Anything)}
+DIRECT_URL = (
+    {"url": str, "archive_info": ({}, {"hashes": Each(str), "hash": str})},
+    {"url": str, "dir_info": ({}, {"editable": True})},
+    {"url": str, "vcs_info": {"vcs": str, "commit_id": str}},
+    {"url": str, "vcs_info": {"vcs": str, "commit_id": str, "requested_revision": str}, "subdirectory": str},
+)
 FILE = {
     "schema": 1,
     "name": str,
@@ -198,6 +204,7 @@ FILE = {
     "metadata": (bool, str, None),
     "index": str,
     "allowed": [str],
+    "origin": (*DIRECT_URL, None),
 }
 PACKAGE = {
     "schema": 1,
@@ -212,12 +219,6 @@ PACKAGE = {
 }
 TARGET = {"schema": 1, "markers": Each(str), "tags": [str]}
 INPUTS = Each(Anything)
-DIRECT_URL = (
-    {"url": str, "archive_info": ({}, {"hashes": Each(str), "hash": str})},
-    {"url": str, "dir_info": ({}, {"editable": True})},
-    {"url": str, "vcs_info": {"vcs": str, "commit_id": str}},
-    {"url": str, "vcs_info": {"vcs": str, "commit_id": str, "requested_revision": str}, "subdirectory": str},
-)
 CHANGE = {
     "schema": 1,
     "action": {"install", "upgrade", "downgrade", "reinstall", "remove"},

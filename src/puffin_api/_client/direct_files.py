@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from puffin_api._model.direct_url import ArchiveInfo, DirectUrl
 from puffin_api._model.file import STRONG_DIGESTS, FileRow
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.options import HashPolicy
@@ -100,6 +101,7 @@ class DirectFiles:
             hashes=tuple(f"{key}:{value}" for key, value in hashes.items()),
             size=size,
             allowed=allowed,
+            origin=DirectUrl(url=url, info=ArchiveInfo(hashes=hashes)),
         )
 
 

@@ -226,11 +226,16 @@ class _Planner:
 
 def origins(resolution: Resolution) -> dict[str, DirectUrl]:
     """Return the origin of each package that does not come from an index."""
-    return {
-        name: DirectUrl(url=package.file.url, info=ArchiveInfo(hashes=package.file.hashes))
-        for name, package in resolution.packages.items()
-        if package.source != "index"
-    }
+    found: dict[str, DirectUrl] = {}
+    for name, package in resolution.packages.items():
+        if package.source == "index":
+            continue
+        file = package.file
+        origin = file.origin or DirectUrl(url=file.url, info=ArchiveInfo())
+        if isinstance(origin.info, ArchiveInfo):
+            origin = attrs.evolve(origin, info=ArchiveInfo(hashes=file.hashes))
+        found[name] = origin
+    return found
 
 
 def _spelt_alike(origin: DirectUrl) -> DirectUrl:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from puffin_api._model.direct_url import DirectUrl
 from puffin_api._model.filename import WheelName, parse_wheel_name
 
 TYPE_CHECKING = False
@@ -28,6 +29,7 @@ class FileRow:
         "hashes",
         "index",
         "metadata",
+        "origin",
         "project",
         "requires_python",
         "size",
@@ -51,6 +53,7 @@ class FileRow:
         metadata: str | bool | None = None,
         index: str = "",
         allowed: tuple[str, ...] = (),
+        origin: DirectUrl | None = None,
     ) -> None:
         self.project: str = project
         """Normalised name."""
@@ -72,6 +75,8 @@ class FileRow:
         """URL of the index, without credentials; empty for direct files."""
         self.allowed: tuple[str, ...] = allowed
         """Digests of which it must have one, where the index does not say, or its URL does."""
+        self.origin: DirectUrl | None = origin
+        """Where it comes from when that is not an index."""
         self._wheel: WheelName | None = None
 
     @property
@@ -121,6 +126,8 @@ class DistFile:
     allowed: tuple[str, ...] = ()
     """Digests from the caller of which it must have one, each as ``sha256:<hex>``: where its index gave none
     to be compared with them, or where they stand in its URL."""
+    origin: DirectUrl | None = None
+    """Where it comes from when that is not an index."""
 
     @property
     def is_wheel(self) -> bool:
@@ -143,6 +150,7 @@ class DistFile:
             metadata=row.metadata,
             index=row.index,
             allowed=row.allowed,
+            origin=row.origin,
         )
 
     def row(self) -> FileRow:
@@ -160,6 +168,7 @@ class DistFile:
             metadata=self.metadata,
             index=self.index,
             allowed=self.allowed,
+            origin=self.origin,
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -178,6 +187,7 @@ class DistFile:
             "metadata": self.metadata,
             "index": self.index,
             "allowed": list(self.allowed),
+            "origin": None if self.origin is None else self.origin.to_dict(),
         }
 
     @classmethod
@@ -190,6 +200,8 @@ class DistFile:
         if isinstance(when, str):
             fields["upload_time"] = datetime.fromisoformat(when)
         fields["allowed"] = tuple(fields.get("allowed", ()))  # type: ignore[arg-type]  # a list of text
+        if fields.get("origin") is not None:
+            fields["origin"] = DirectUrl.from_dict(fields["origin"])
         return cls(**fields)  # type: ignore[arg-type]  # the keys are those of to_dict
 
 
