@@ -276,7 +276,7 @@ def test_odd_things_among_the_modules_are_left_alone(place, tmp_path):
         del sys.modules["zipped"]
     stale = module("p", place.site / "p/__init__.py")
     holder = types.ModuleType("holder")
-    holder.p, holder.trap, holder.zipped = stale, Trap(), zipped
+    holder.trap, holder.zipped, holder.p = Trap(), zipped, stale
     modules = {
         "p": stale,
         "holder": holder,
