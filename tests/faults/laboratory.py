@@ -106,13 +106,17 @@ class Bench:
 
         def change():
             with client:  # closing waits for what is still removed
-                if self.site.scenario.undo:
-                    report = installer.undo(self._work)
-                else:
-                    report = installer.install(self._prepared())
-                return [notice.code for notice in report.notices]
+                try:
+                    return [notice.code for notice in self._do(installer).notices]
+                finally:
+                    DISK.ready.set()
 
         return observed(change, clones=self.site.scenario.clones, immovable=self._immovable, **fault)
+
+    def _do(self, installer):
+        if self.site.scenario.undo:
+            return installer.undo(self._work)
+        return installer.install(self._prepared())
 
     def _prepared(self):
         """Return the prepared plan; the environment may have been copied since it was made."""

@@ -47,6 +47,7 @@ READING = (
 )
 KINDS = (*WRITING, *READING)
 MARK = ".puffin-committed"
+_PATIENCE = 10.0
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _FICLONE = 0x40049409
 _NAMES = {"rename": "replace", "remove": "unlink", "truncate": "ftruncate", "fchmod": "chmod"}
@@ -108,6 +109,9 @@ class Disk:
         self.shared = Shared()
         self.clones = False
         self.immovable: frozenset[int] = frozenset()
+        self.ready = threading.Event()
+        """Other threads wait for it, so that the order of operations is the same each time."""
+        self._main = threading.main_thread()
         self._inside = threading.local()
         self._reset()
 
@@ -136,6 +140,7 @@ class Disk:
             immovable: Inodes that cannot be renamed, as folders of an image cannot in a container.
         """
         self._reset()
+        self.ready.clear()
         self.shared.reset()
         self._kinds = frozenset(kinds)
         self._at, self._fault, self._errno, self._from_on = at, fault, error, from_on
@@ -147,6 +152,8 @@ class Disk:
         self.armed = False
 
     def perform(self, kind, path, real, arguments, options):
+        if threading.current_thread() is not self._main:
+            self.ready.wait(_PATIENCE)
         if kind not in self._kinds or getattr(self._inside, "depth", 0):
             return self._really(kind, path, real, arguments, options)
         number = len(self.log)

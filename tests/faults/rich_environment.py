@@ -39,7 +39,7 @@ MIX = ("alpha==2", "gamma==1", "delta==1")
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("install", BASE, ("delta==1", "beta==1"), clones=True, links=LinkMode.CLONE),
+        Scenario("install", BASE[1:], ("delta==1", "alpha==1"), clones=True, links=LinkMode.CLONE),
         Scenario("upgrade", BASE, ("alpha==2", "beta==2"), links=LinkMode.COPY, lib64=True),
         Scenario("downgrade", ("alpha==2", *BASE[1:]), ("alpha==1", "gamma==1"), links=LinkMode.SYMLINK),
         Scenario("uninstall", BASE, remove=("alpha", "legacy"), lib64=True),
