@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tomllib
 import zipfile
 
 import pytest
@@ -58,6 +59,41 @@ def test_sdists_hold_metadata_and_one_top_folder():
     assert "demo_kit-1.0/pyproject.toml" in names
     assert metadata.requires_dist == ("attrs", "rich ; extra == 'x'")
     assert metadata.requires_python == ">=3.8"
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.bz2", "tar.xz", "tar"])
+def test_sdists_can_be_any_kind_of_tar_archive_with_modes_and_links(kind):
+    data = make_sdist(
+        "demo",
+        "1.0",
+        files={"run": "#!/bin/sh", "a.py": ""},
+        modes={"run": 0o4755},
+        links={"b.py": "a.py"},
+        dynamic=["Requires-Dist"],
+        backend="def build_wheel(*_): ...",
+        kind=kind,
+    )
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        metadata = parse_metadata(archive.extractfile("demo-1.0/PKG-INFO").read(), source="")
+        pyproject = archive.extractfile("demo-1.0/pyproject.toml").read().decode()
+
+        assert archive.getmember("demo-1.0/run").mode == 0o4755
+        assert archive.getmember("demo-1.0/a.py").mode == 0o644
+        assert archive.getmember("demo-1.0/b.py").linkname == "a.py"
+        assert archive.getmember("demo-1.0/_backend/backend.py").isfile()
+    assert metadata.dynamic == ("requires-dist",)
+    assert tomllib.loads(pyproject)["build-system"] == {
+        "requires": [],
+        "build-backend": "backend",
+        "backend-path": ["_backend"],
+    }
+
+
+def test_sdists_can_be_zip_archives_without_a_top_folder():
+    data = make_sdist("demo", "1.0", kind="zip", top="", pyproject="", links={"here": "."})
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["PKG-INFO", "demo/__init__.py", "here"]
+        assert archive.getinfo("here").external_attr >> 16 == 0o120777
 
 
 def test_broken_wheels_can_be_made():

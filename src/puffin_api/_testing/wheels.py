@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
+import stat
 import tarfile
 import zipfile
 from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     Content = str | bytes
     Files = Mapping[str, Content]
+    _Member = tuple[str, bytes, int]
+    """Path, content or target of the link, and the mode with its type."""
 
 _WHEN = (2020, 1, 1, 0, 0, 0)
 _WHEN_SECONDS = 1577836800
@@ -126,8 +131,13 @@ def make_sdist(
     pyproject: str | None = None,
     metadata_headers: Mapping[str, str | None] | None = None,
     top: str | None = None,
+    dynamic: Sequence[str] = (),
+    backend: str | None = None,
+    modes: Mapping[str, int] | None = None,
+    links: Mapping[str, str] | None = None,
+    kind: str = "tar.gz",
 ) -> bytes:
-    """Return the bytes of a ``.tar.gz`` source distribution; equal arguments give equal bytes.
+    """Return the bytes of a source distribution; equal arguments give equal bytes.
 
     Args:
         name: The project.
@@ -138,9 +148,16 @@ def make_sdist(
         requires_python: What ``Requires-Python`` says.
         pyproject: Text of ``pyproject.toml``; None for one without build requirements, "" for no file.
         metadata_headers: Headers of PKG-INFO to replace or add, or with None to leave out.
+            ``{"Metadata-Version": "2.1"}`` makes one that promises nothing.
         top: Name of the top folder, empty for none.
+        dynamic: The fields that PKG-INFO declares as dynamic.
+        backend: Source of a build backend, put into the tree as ``_backend/backend.py``; a
+            ``pyproject`` of None names it.
+        modes: Permissions by path below the top folder; 0o644 for the others.
+        links: Targets of symbolic links, as written, by path below the top folder.
+        kind: ``tar.gz``, ``tar.bz2``, ``tar.xz``, ``tar`` or ``zip``.
     """
-    contents = {
+    contents: dict[str, Content] = {
         "PKG-INFO": metadata_text(
             name,
             version,
@@ -148,21 +165,60 @@ def make_sdist(
             extras=extras,
             requires_python=requires_python,
             headers=metadata_headers,
+            dynamic=dynamic,
         ),
-        "pyproject.toml": _pyproject_text(name, version) if pyproject is None else pyproject,
+        "pyproject.toml": _pyproject_text(name, version, backend) if pyproject is None else pyproject,
+        **({"_backend/backend.py": backend} if backend is not None else {}),
         **({f"{_escaped(name).lower()}/__init__.py": ""} if files is None else files),
     }
+    if not contents["pyproject.toml"]:
+        del contents["pyproject.toml"]
     folder = f"{_escaped(name).lower()}-{version}" if top is None else top
+    prefix = f"{folder}/" if folder else ""
+    members: list[_Member] = [
+        (prefix + path, _bytes(content), stat.S_IFREG | (modes or {}).get(path, 0o644))
+        for path, content in contents.items()
+    ]
+    members += [
+        (prefix + path, target.encode(), stat.S_IFLNK | 0o777) for path, target in (links or {}).items()
+    ]
+    return _zip_members(members) if kind == "zip" else _COMPRESS[kind](_tar_members(members))
+
+
+def _tar_members(members: Iterable[_Member]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path, content in contents.items():
-            if path == "pyproject.toml" and not content:
-                continue
-            info = tarfile.TarInfo(f"{folder}/{path}" if folder else path)
-            info.size = len(_bytes(content))
+        for path, content, mode in members:
+            info = tarfile.TarInfo(path)
+            info.mode = stat.S_IMODE(mode)
             info.mtime = _WHEN_SECONDS
-            archive.addfile(info, io.BytesIO(_bytes(content)))
-    return gzip.compress(packed.getvalue(), mtime=0)
+            if stat.S_ISLNK(mode):
+                info.type, info.linkname = tarfile.SYMTYPE, content.decode()
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _zip_members(members: Iterable[_Member]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content, mode in members:
+            info = zipfile.ZipInfo(path, _WHEN)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = mode << 16
+            archive.writestr(info, content)
+    return packed.getvalue()
+
+
+_COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
+    "tar": lambda data: data,
+    "tar.gz": lambda data: gzip.compress(data, mtime=0),
+    "tar.bz2": bz2.compress,
+    "tar.xz": lzma.compress,
+}
 
 
 def sdist_filename(name: str, version: str) -> str:
@@ -178,12 +234,14 @@ def metadata_text(
     extras: Mapping[str, Sequence[str]] | None = None,
     requires_python: str = "",
     headers: Mapping[str, str | None] | None = None,
+    dynamic: Sequence[str] = (),
 ) -> str:
-    """Return a METADATA file; arguments as for `make_wheel`."""
+    """Return a METADATA file; arguments as for `make_wheel` and `make_sdist`."""
     fields: dict[str, str | None] = {"Metadata-Version": "2.3", "Name": name, "Version": version}
     if requires_python:
         fields["Requires-Python"] = requires_python
-    lines = [*_header_lines(fields, headers), *(f"Requires-Dist: {text}" for text in requires)]
+    lines = [*_header_lines(fields, headers), *(f"Dynamic: {field}" for field in dynamic)]
+    lines += [f"Requires-Dist: {text}" for text in requires]
     for extra, texts in (extras or {}).items():
         lines.append(f"Provides-Extra: {extra}")
         for text in texts:
@@ -277,5 +335,6 @@ def _quoted(path: str) -> str:
     return '"' + path.replace('"', '""') + '"' if any(c in path for c in ',"\r\n') else path
 
 
-def _pyproject_text(name: str, version: str) -> str:
-    return f'[build-system]\nrequires = []\n\n[project]\nname = "{name}"\nversion = "{version}"\n'
+def _pyproject_text(name: str, version: str, backend: str | None) -> str:
+    in_tree = 'build-backend = "backend"\nbackend-path = ["_backend"]\n' if backend is not None else ""
+    return f'[build-system]\nrequires = []\n{in_tree}\n[project]\nname = "{name}"\nversion = "{version}"\n'
