@@ -65,6 +65,17 @@ watcher.seen.clear()
 done(told(installer.install(prepared)))
 """
 
+AND_BACK = """
+resolution = Resolver(client).resolve(["puffin-api"], target=environment, upgrade=Upgrade.all())
+prepared = installer.prepare(installer.plan(resolution))
+report = installer.install(prepared)
+problems, ways = environment.check(deep=True), environment.why("attrs")
+there = [installer.plan(resolution).is_empty, len(problems), len(ways)]
+assert there == [True, 0, 1], there
+assert environment.satisfies(resolution) and "attrs==999" in resolution.to_requirements_txt()
+done(told(installer.undo(report)))
+"""
+
 REMOVE = """
 names = [dist.name for dist in environment.installed()]
 done(told(installer.uninstall(names)))
@@ -159,6 +170,18 @@ def test_the_library_upgrades_itself_and_all_that_it_needs(environment, index, t
     assert stale["restart"] in {"advised", "required"}
     assert environment.check(deep=True) == ()
     assert environment.fingerprint() == fingerprint
+    assert leftovers(environment) == []
+
+
+def test_the_library_is_at_work_after_its_upgrade_and_takes_it_back(environment, index, tmp_path):
+    before = tree(environment.root)
+
+    (report, *_), error, _, _ = run(environment, AND_BACK, index, tmp_path)
+
+    assert error is None
+    assert {change["action"] for change in report["changes"]} == {"downgrade"}
+    after = {path: what for path, what in tree(environment.root).items() if "__pycache__" not in path}
+    assert after == {path: what for path, what in before.items() if "__pycache__" not in path}
     assert leftovers(environment) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from puffin_api._installer import health, recovery, site_packages, stale_modules
 from puffin_api._interpreter.discover import python_in
 from puffin_api._interpreter.info import Scheme
-from puffin_api._model import dependency_paths, stale
+from puffin_api._model import dependency_paths, requirements_export, stale
 from puffin_api._model.events import LockWaiting
 from puffin_api.errors import EnvironmentProblem
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from puffin_api._model.target import Target
     from puffin_api.protocols import Reporter, Runner
 
-_ASKED_AFTER_A_CHANGE = (stale_modules, stale, dependency_paths)
+_ASKED_AFTER_A_CHANGE = (stale_modules, stale, dependency_paths, requirements_export)
 """Imported with this: afterwards, the library itself may be what was replaced."""
 LOCK_NAME = ".puffin-api.lock"
 FOLDER_LOCK_NAME = ".puffin_api.lock"
