@@ -101,6 +101,21 @@ def test_we_install_the_same_files_and_can_take_over(tmp_path, tool):
     assert tree(theirs.prefix).keys() - {".lock"} - bare == set()
 
 
+def test_we_take_out_what_pip_compiled(tmp_path):
+    place = make(tmp_path, "venv")
+    bare = tree(place.prefix)
+    wheel = write_wheel(tmp_path, "pkg", "1.0", **{**OPTIONS, "requires": []})
+    options = ("--python", place.executable, "install", "--no-index")
+    run(sys.executable, "-m", "pip", *options, wheel)
+    compiled = [path for path in place.record("pkg-1.0.dist-info") if path.endswith(".pyc")]
+    assert len(compiled) == 2
+
+    assert check(place.installed(), TARGET, deep=True) == ()
+    place.remove("pkg")
+
+    assert tree(place.prefix) == bare
+
+
 @pytest.mark.xfail(strict=True, reason="an owner that is installed is named as its folder is spelt")
 def test_a_conflict_names_both_owners_as_projects_are_named(tmp_path):
     place = make(tmp_path, "venv")

@@ -11,9 +11,9 @@ import pytest
 
 from puffin_api import Cache, Client, Environment, Index, Installer, Interpreter
 from puffin_api._testing.wheels import write_wheel
-from tests.network.conftest import open_client
+from tests.network.conftest import find_python, open_client
 from tests.network.interop_kit import Tree
-from tests.network.other_tools import import_all, run, uv
+from tests.network.other_tools import import_all, pip, run, uv
 
 pytestmark = pytest.mark.network
 
@@ -22,6 +22,12 @@ BACKENDS = {
     "hatchling": ("hatchling.build", "[tool.hatch.build.targets.wheel]\npackages = [{package}]\n"),
     "flit_core": ("flit_core.buildapi", "[tool.flit.module]\nname = 'demo_tool'\n"),
 }
+SETUP_PY = """
+from setuptools import setup
+
+scripts = ["demo-tool = demo_tool.main:main"]
+setup(name="demo.tool", version="1.0", packages=["demo_tool"], entry_points={"console_scripts": scripts})
+"""
 CASES = [
     ("pip", "setuptools", "src"),
     ("pip", "setuptools", "flat"),
@@ -154,3 +160,34 @@ def test_it_goes_and_the_project_stays(editable, tmp_path):
     assert failed.keys() == {"demo_tool"}
     assert Tree.of(environment).entries == before.entries
     assert editable.content() == project
+
+
+def test_what_setup_py_develop_left(store, tmp_path):
+    """The way of old: an .egg-link and a line in easy-install.pth, written by an old pip and setuptools."""
+    project = write_project(tmp_path / "demo", "setuptools", "flat")
+    (project / "pyproject.toml").unlink()
+    (project / "setup.py").write_text(SETUP_PY, encoding="utf-8")
+    environment = find_python("3.9").create_venv(tmp_path / "env")
+    bare, python = Tree.of(environment), environment.interpreter.path
+    with open_client(Cache(store / "ours")) as client:
+        installer = Installer(environment, client)
+        installer.install(["setuptools<64", "wheel<0.38"])
+        options = ("--no-build-isolation", "--no-use-pep517", "--no-index")
+        pip(python, "install", *options, "-e", project, version=str(environment.interpreter.version))
+        installer.uninstall(["setuptools", "wheel"])
+        before, content = Tree.of(environment), {path: path.read_bytes() for path in project.rglob("*.py")}
+
+        (dist,) = environment.installed()
+        listed = (dist.name, dist.version, dist.kind, dist.editable, dist.modules())
+        printed = run(environment.root / "bin/demo-tool", PYTHONDONTWRITEBYTECODE="1")
+        report = installer.uninstall(["demo-tool"])
+        gone = Tree.of(environment)
+        installer.undo(report)
+
+    assert listed == ("demo-tool", "1.0", "egg-link", True, ("demo_tool",))
+    assert printed == "editable\n"
+    assert environment.check(deep=True) == ()
+    # Nothing lists the script; uv leaves it too, pip works its name out.
+    assert {path for path in gone.entries if path not in bare.entries} == {"bin/demo-tool"}
+    assert Tree.of(environment).entries == before.entries
+    assert content == {path: path.read_bytes() for path in project.rglob("*.py")}
