@@ -1,5 +1,7 @@
 """One cache for many processes, and layers of caches."""
 
+from datetime import timedelta
+
 # [start:layers]
 from pathlib import Path
 
@@ -25,10 +27,20 @@ def offline_client(site: Path) -> Client:
 
 # [start:tidy]
 def tidy(cache: Cache) -> str:
-    """Remove archives that nothing leads to any more, and say what is left."""
-    freed = cache.prune().bytes
+    """Forget what was not used for a month, then the oldest until ten gigabytes are left."""
+    freed = cache.prune(unused_for=timedelta(days=30), max_bytes=10_000_000_000).bytes
     left = cache.size()
     return f"freed {freed} bytes, {left.bytes} bytes in {left.files} files are left"
 
 
 # [end:tidy]
+
+
+# [start:inspect]
+def inspect(cache: Cache) -> list[str]:
+    """Remove what is damaged, and say what was wrong."""
+    report = cache.verify()
+    return [f"{path}: {damage}" for path, damage in report.damaged.items()]
+
+
+# [end:inspect]

@@ -17,7 +17,6 @@ from puffin_api.testing import LoopbackIndex, RecordingReporter
 from tests.integration.cache_kit import installer_looks
 from tests.integration.job_kit import GRAPH, graph_files, leftovers, versions
 
-pytestmark = installer_looks
 EXPECTED = {name: version for name, (version, _) in GRAPH.items()}
 
 
@@ -139,6 +138,7 @@ def filled(index, make_client, make_venv):
     return client, resolution
 
 
+@installer_looks
 @pytest.mark.parametrize("damage", ARCHIVES)
 @pytest.mark.parametrize("again", [True, False], ids=["same client", "new client"])
 def test_a_damaged_archive_is_fetched_anew(filled, index, make_client, make_venv, damage, again):
@@ -196,6 +196,7 @@ def test_a_damaged_interpreter_entry_is_asked_again(tmp_path):
     assert cache.verify().damaged == {}
 
 
+@installer_looks
 def test_offline_a_damaged_archive_is_what_is_missing(filled, index, make_client, make_venv):
     _, resolution = filled
     client = make_client(index, offline=True)
@@ -209,6 +210,7 @@ def test_offline_a_damaged_archive_is_what_is_missing(filled, index, make_client
     assert versions(environment) == {}
 
 
+@installer_looks
 def test_what_is_edited_in_an_environment_does_not_come_into_the_next_one(filled, index, make_venv):
     client, resolution = filled
     first, second = make_venv("hard"), make_venv("second")
@@ -224,6 +226,7 @@ def test_what_is_edited_in_an_environment_does_not_come_into_the_next_one(filled
     check_environment(second)
 
 
+@installer_looks
 @pytest.mark.parametrize("damage", [*ARCHIVES, "archive gone"])
 def test_a_prepared_plan_is_looked_at_again(filled, make_venv, damage):
     client, resolution = filled
@@ -310,6 +313,7 @@ def model_cache(tmp_path_factory):
         yield index, place / "cache"
 
 
+@installer_looks
 @given(data=st.data())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_after_any_damage_the_environment_is_right(model_cache, data):
