@@ -1,4 +1,4 @@
-"""What the other tools install and we do not: contradictions in and between real wheels."""
+"""What we refuse: contradictions in and between wheels that others install, and plans that they outdated."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import pytest
 from packaging.utils import canonicalize_name
 
-from puffin_api import Cache, Interpreter, Resolver
-from puffin_api.errors import FileConflict, UnsafeArchive
+from puffin_api import Cache, Installer, Interpreter, Resolver
+from puffin_api.errors import FileConflict, PlanOutdated, UnsafeArchive
 from tests.network.conftest import open_client
 from tests.network.interop_kit import Tree, three_tools
 
@@ -65,3 +65,23 @@ def test_a_wheel_whose_record_is_not_about_its_files(place, other):
     assert problems == {("modified-file", kind) for kind in ("dll", "exe", "pyd")}
     tools["ours"].uninstall(environment, ["debugpy"])
     assert Tree.of(environment).entries == before
+
+
+@pytest.mark.parametrize("other", ["uv", "pip"])
+def test_what_was_planned_or_done_before_another_tool_came_by(tmp_path, place, other):
+    tools, environment, resolve = place
+    with open_client(Cache(tmp_path / "ours")) as client:
+        installer = Installer(environment, client)
+        report = installer.install(resolve("six==1.16.0"))
+        plan = installer.plan(resolve("idna==3.7"))
+        tools[other].install(environment, resolve("six==1.17.0"))
+
+        with pytest.raises(PlanOutdated):
+            installer.install(plan)
+        with pytest.raises(PlanOutdated):
+            installer.undo(report)
+        installer.install(plan, if_outdated="replan")
+
+    versions = {dist.name: (dist.version, dist.installer) for dist in environment.installed()}
+    assert versions == {"six": ("1.17.0", other), "idna": ("3.7", "puffin-api")}
+    assert environment.check(deep=True) == ()
