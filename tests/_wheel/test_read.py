@@ -145,10 +145,6 @@ def test_the_last_of_two_scripts_with_one_name_counts():
         "a = :main",
         "a = pkg:",
         "a",
-        "a = pkg:main()",
-        "a = pkg:import os",
-        "a = 1pkg:x",
-        "a = p..q:x",
     ],
 )
 def test_scripts_without_module_and_function_are_invalid(line):

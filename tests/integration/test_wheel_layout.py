@@ -239,7 +239,6 @@ def test_what_came_from_an_index_has_no_origin_and_an_archive_has_one_with_its_h
 # -- for another system
 
 
-@pytest.mark.xfail(strict=True, reason="the installer does not tell lay_out yet that the target is Windows")
 @pytest.mark.parametrize("platform", ["win_amd64", "win32", "win_arm64"])
 def test_a_folder_for_windows_gets_programs(make_client, index, tmp_path, platform):
     folder = tmp_path / "for-windows"

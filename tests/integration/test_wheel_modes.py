@@ -88,7 +88,6 @@ def test_the_umask_of_the_cache_does_not_matter_for_copies(tmp_path, cache, inst
     check_modes(installed_modes(tmp_path, cache=cache, install=install, mode=mode), install)
 
 
-@pytest.mark.xfail(strict=True, reason="a hard link has the permissions of the cache, as with uv")
 @pytest.mark.parametrize(
     ("cache", "install"), [(cache, install) for cache in UMASKS for install in UMASKS if cache != install]
 )

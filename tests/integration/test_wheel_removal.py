@@ -18,7 +18,6 @@ from tests._installer.environment_kit import Place
 METADATA = "Metadata-Version: 2.1\nName: old\nVersion: 1.0\n"
 EGG = "old-1.0-py3.12.egg"
 PKGUTIL = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
-eggs = pytest.mark.xfail(strict=True, reason="the installer does not know what an .egg owns")
 
 
 @pytest.fixture
@@ -81,7 +80,6 @@ def test_what_does_not_say_which_files_it_owns_stays_with_an_error(place, files)
     assert place.tree() == before
 
 
-@eggs
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_egg_goes_with_its_line_in_the_shared_list(place, packed):
     inside = {"old/__init__.py": "", "EGG-INFO/PKG-INFO": METADATA, "EGG-INFO/top_level.txt": "old\n"}
@@ -99,7 +97,6 @@ def test_an_egg_goes_with_its_line_in_the_shared_list(place, packed):
     assert place.read("easy-install.pth") == "./other-1.0-py3.12.egg\n"
 
 
-@eggs
 def test_the_shared_list_goes_with_the_last_egg(place):
     put(place.site / EGG, {"old/__init__.py": "", "EGG-INFO/PKG-INFO": METADATA})
     put(place.site, {"easy-install.pth": f"./{EGG}\n"})
@@ -121,7 +118,6 @@ def test_a_link_to_a_project_goes_and_the_project_stays(place, tmp_path):
     assert (source / "old/__init__.py").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the second line is taken out of the list as it was before the first")
 def test_two_links_take_both_their_lines_with_them(place, tmp_path):
     for name in ("one", "two"):
         source = tmp_path / name

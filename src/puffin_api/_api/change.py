@@ -11,6 +11,7 @@ from puffin_api._installer.undo import UndoStore
 from puffin_api._model.events import LockWaiting
 from puffin_api._model.names import normalize
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
+from puffin_api._wheel.launchers import windows_platform
 from puffin_api.errors import (
     BuildForbidden,
     DiskFull,
@@ -29,23 +30,31 @@ if TYPE_CHECKING:
     from puffin_api._api.environment import Environment
     from puffin_api._api.wiring import ClientParts
     from puffin_api._concurrency import Pump
+    from puffin_api._installer.bytecode import Compiler
     from puffin_api._installer.journal import Files
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.events import Notice
     from puffin_api._model.plan import Plan
     from puffin_api.errors import PuffinError
-    from puffin_api.protocols import PlanReview
+    from puffin_api.protocols import PlanReview, Runner
 
 
 class Changer:
     """Carries out plans for one environment."""
 
     def __init__(
-        self, environment: Environment, parts: ClientParts, review: PlanReview | None, files: Files
+        self,
+        environment: Environment,
+        parts: ClientParts,
+        *,
+        review: PlanReview | None,
+        runner: Runner | None,
+        files: Files,
     ) -> None:
         self._environment = environment
         self._parts = parts
         self._review = review
+        self._runner = runner
         self._files = files
 
     def blockers(self, plan: Plan) -> tuple[Blocker, ...]:
@@ -82,7 +91,14 @@ class Changer:
             name = plan.builds[0]
             raise BuildForbidden(f"{name} has no wheel for {self._environment.target}", package=name)
 
-    def commit(self, prepared: PreparedPlan, pump: Pump, requested: Iterable[str] | None) -> InstallReport:
+    def commit(
+        self,
+        prepared: PreparedPlan,
+        *,
+        pump: Pump,
+        requested: Iterable[str] | None = None,
+        compiles: bool = False,
+    ) -> InstallReport:
         """Carry out a plan whose wheels are in the cache."""
         plan = prepared.plan
         if plan.is_empty:
@@ -93,6 +109,7 @@ class Changer:
             prepared.wheels,
             self._scheme(),
             executable=self._executable(),
+            windows=windows_platform(self._environment.target),
             requested=names,
             lock=self._lock(pump),
             expected_fingerprint=plan.environment_fingerprint,
@@ -102,6 +119,7 @@ class Changer:
             files=self._files,
             undo_store=self._undo_store(),
             restore=plan.undoes,
+            compiler=self._compiler(pump) if compiles else None,
         )
         notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
         arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())
@@ -129,6 +147,20 @@ class Changer:
         scheme = self._environment.scheme.to_dict()
         scheme["headers"] = scheme.pop("include")
         return scheme
+
+    def _compiler(self, pump: Pump) -> Compiler:
+        # Imported only where it is wanted, and before the change: we may be among what is replaced.
+        from puffin_api._installer.bytecode import Compiler
+        from puffin_api._interpreter.host import SubprocessRunner
+
+        environment = self._environment
+        return Compiler(
+            environment.interpreter.path if environment.has_interpreter else None,
+            runner=self._runner or SubprocessRunner(),
+            workers=os.cpu_count() or 1,
+            pool=self._parts.pool,
+            pump=pump,
+        )
 
     def _executable(self) -> str:
         environment = self._environment

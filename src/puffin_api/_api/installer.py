@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import attrs
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from puffin_api._model.plan import InstallReport
     from puffin_api._model.resolution import Resolution
     from puffin_api._preparer.wheel_index import CachedWheels
-    from puffin_api.protocols import PlanReview, Reporter
+    from puffin_api.protocols import PlanReview, Reporter, Runner
+
+    Commit = Callable[[PreparedPlan], InstallReport]
 
 _REPLANS = 3
 """So often a plan is made anew when the environment keeps changing under it."""
@@ -46,6 +49,7 @@ class Installer:
         client: Where files come from, and whose cache they go through.
         resolver: Resolves requirements given to ``install``; one over the client by default.
         review: May refuse a plan before anything is downloaded.
+        runner: Starts the interpreter of the environment, where modules are to be compiled.
         files: How the environment is changed on the disk; ``puffin_api.testing.FaultyFs`` lets it fail.
     """
 
@@ -56,13 +60,14 @@ class Installer:
         *,
         resolver: Resolver | None = None,
         review: PlanReview | None = None,
+        runner: Runner | None = None,
         files: Files = OS_FILES,
     ) -> None:
         self._environment = environment
         self._client = client
         self._parts = parts_of_client(client)
         self._resolver = resolver
-        self._work = Changer(environment, self._parts, review, files)
+        self._work = Changer(environment, self._parts, review=review, runner=runner, files=files)
 
     def plan(
         self,
@@ -152,6 +157,7 @@ class Installer:
         what: Resolution | Plan | PreparedPlan | Iterable[Req],
         *,
         if_outdated: Literal["error", "replan"] = "error",
+        compile: bool = False,  # noqa: A002  # what it is called everywhere
         requested: Iterable[str] | None = None,
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
@@ -161,6 +167,7 @@ class Installer:
         Args:
             what: A resolution, a plan, a prepared plan, or requirements.
             if_outdated: What to do when the environment is no longer the one of the plan.
+            compile: Compile the new modules, with the interpreter of the environment, after the change.
             requested: Names to be marked as asked for; the resolution's roots by default.
             reporter: Hears what is done, on this thread.
             cancel: Stops it; a commit under way is rolled back.
@@ -173,25 +180,28 @@ class Installer:
         """
         with operation("install", reporter, cancel) as pump:
             self._work.check_not_managed()
+            commit = partial(self._work.commit, pump=pump, requested=requested, compiles=compile)
             if isinstance(what, PreparedPlan):
                 self._work.refuse(what.plan)  # it may be the work of an installer without a review
-                return self._install_plan(what, pump, if_outdated, requested)
+                return self._install_plan(what, pump, if_outdated, commit)
             if isinstance(what, Plan):
-                return self._install_plan(self._work.prepare(what, pump), pump, if_outdated, requested)
+                return self._install_plan(self._work.prepare(what, pump), pump, if_outdated, commit)
             resolution = self._resolution(what, reporter, cancel)
-            return self._install_as_is(lambda: self.plan(resolution), pump, requested)
+            return self._install_as_is(lambda: self.plan(resolution), pump, commit)
 
     def sync(
         self,
         resolution: Resolution,
         *,
+        compile: bool = False,  # noqa: A002  # what it is called everywhere
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
     ) -> InstallReport:
         """Make the environment contain what was resolved and nothing else; see ``install``."""
         with operation("install", reporter, cancel) as pump:
             self._work.check_not_managed()
-            return self._install_as_is(lambda: self.plan(resolution, mode="sync"), pump, None)
+            commit = partial(self._work.commit, pump=pump, compiles=compile)
+            return self._install_as_is(lambda: self.plan(resolution, mode="sync"), pump, commit)
 
     def uninstall(
         self,
@@ -218,10 +228,10 @@ class Installer:
         with operation("uninstall", reporter, cancel) as pump:
             self._work.check_not_managed()
             if isinstance(what, Plan):
-                return self._work.commit(self._work.prepare(what, pump), pump, None)
+                return self._work.commit(self._work.prepare(what, pump), pump=pump)
             names = tuple(what)
-            make = lambda: self.plan_uninstall(names, allow_broken=allow_broken)  # noqa: E731  # a thunk
-            return self._install_as_is(make, pump, None)
+            make = partial(self.plan_uninstall, names, allow_broken=allow_broken)
+            return self._install_as_is(make, pump, partial(self._work.commit, pump=pump))
 
     def undo(
         self,
@@ -252,7 +262,8 @@ class Installer:
         with operation("undo", reporter, cancel) as pump:
             self._work.check_not_managed()
             self._work.check_is_here(report)
-            return self._install_as_is(lambda: self._plan_undo(report, reporter, cancel), pump, None)
+            make = partial(self._plan_undo, report, reporter, cancel)
+            return self._install_as_is(make, pump, partial(self._work.commit, pump=pump))
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -308,14 +319,12 @@ class Installer:
 
         return self._resolver or Resolver(self._client)
 
-    def _install_as_is(
-        self, make: Callable[[], Plan], pump: Pump, requested: Iterable[str] | None
-    ) -> InstallReport:
+    def _install_as_is(self, make: Callable[[], Plan], pump: Pump, commit: Commit) -> InstallReport:
         """Plan, prepare, commit; anew where somebody else changed the environment meanwhile."""
         for attempt in range(_REPLANS):
             plan = make()
             try:
-                return self._work.commit(self._work.prepare(plan, pump), pump, requested)
+                return commit(self._work.prepare(plan, pump))
             except PlanOutdated:
                 if attempt == _REPLANS - 1:
                     raise
@@ -326,14 +335,14 @@ class Installer:
         prepared: PreparedPlan,
         pump: Pump,
         if_outdated: Literal["error", "replan"],
-        requested: Iterable[str] | None,
+        commit: Commit,
     ) -> InstallReport:
         try:
-            return self._work.commit(prepared, pump, requested)
+            return commit(prepared)
         except PlanOutdated:
             if if_outdated == "error":
                 raise
-        return self._work.commit(self._work.prepare(self._again(prepared.plan), pump), pump, requested)
+        return commit(self._work.prepare(self._again(prepared.plan), pump))
 
     def _again(self, plan: Plan) -> Plan:
         """Make a plan anew, on the same terms, for the environment as it is now."""

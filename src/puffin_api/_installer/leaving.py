@@ -90,8 +90,11 @@ class Leaving:
         paths = self._paths(name, location, kind)
         self._owned.add(base, paths)
         if kind == "egg-link":
-            self._forget_path(location)
-        else:
+            self._forget_paths(base, _first_line(location))
+        elif kind == "egg":
+            egg = os.path.basename(location)
+            self._forget_paths(base, egg, f"./{egg}", location)
+        if kind != "egg-link" and os.path.isdir(location):
             self._owned.add_folder(location)
         if self._stays:
             self._tokens.update(_tokens(paths, os.path.basename(location)))
@@ -99,30 +102,34 @@ class Leaving:
         self.before.setdefault(name, _before(location, paths))
 
     def _paths(self, name: str, location: str, kind: str) -> Sequence[str]:
-        if kind == "egg-link":
+        if kind in {"egg-link", "egg"}:  # an egg is one file, or a folder that nobody else has a share in
             return [os.path.basename(location)]
         paths = DistributionFolder(location, kind).paths()
         if paths:
             return paths
         missing = "RECORD" if kind == "dist-info" else "installed-files.txt"
+        why = f"{location} has no {missing}" if os.path.isdir(location) else f"distutils wrote {location}"
         raise InstallFailed(
-            f"{name} cannot be removed: {location} has no {missing}, so its files are not known",
+            f"{name} cannot be removed: {why}, so its files are not known",
             hint=f"Remove {location} and the package by hand, or install it again with the tool that did.",
             path=location,
         )
 
-    def _forget_path(self, link: str) -> None:
-        """Take the folder that an .egg-link names out of easy-install.pth, which many may share."""
-        base = os.path.dirname(link)
-        try:
-            with open(link, "rb") as file:
-                place = file.readline().strip()
-            with open(f"{base}/{_EASY_INSTALL}", "rb") as file:
-                lines = file.read().splitlines()
-        except FileNotFoundError:
+    def _forget_paths(self, base: str, *places: str) -> None:
+        """Take what led to a distribution out of easy-install.pth, which many may share."""
+        if base != self._base:
             return
-        if base == self._base and place in lines:
-            rest = [line for line in lines if line != place]
+        text = self.edits.get(_EASY_INSTALL)  # somebody before us may have taken out a line
+        if text is None:
+            try:
+                with open(f"{base}/{_EASY_INSTALL}", "rb") as file:
+                    text = file.read()
+            except FileNotFoundError:
+                return
+        lines = text.splitlines()
+        forgotten = {os.fsencode(place) for place in places}
+        rest = [line for line in lines if line.strip() not in forgotten]
+        if rest != lines:
             self.edits[_EASY_INSTALL] = b"".join(line + b"\n" for line in rest)
 
     def _keep_shared(self) -> None:
@@ -139,6 +146,11 @@ class Leaving:
                 target = os.path.normpath(f"{base}{os.sep}{path}")
                 if target in self._owned:
                     self._owned.discard(target)
+
+
+def _first_line(link: str) -> str:
+    with open(link, encoding="utf-8", errors="surrogateescape") as file:
+        return file.readline().strip()
 
 
 def _before(location: str, paths: Sequence[str]) -> Before:

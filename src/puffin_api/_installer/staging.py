@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from puffin_api._installer.journal import PARTS, PREFIX, is_folder
 from puffin_api._installer.recovery import PART_SUFFIX
@@ -192,6 +193,9 @@ class Stage:
         folders = [f"{new}/{path}" for path in layout.manifest.directories]
         job = _Job([path for path in folders if path not in self._made], self._files)
         source, ways = layout.archive, self._files.ways
+        shares = self._has_our_permissions(layout)
+        if not shares:  # a link would bring those of whoever filled the cache
+            ways = {**ways, "hardlink": ways["copy"]}
         for place, target, old, paths in self._sources(layout):
             volumes = (self._volume_of_archive(source), self._volume_of(place))
             kind, placed = linker.known(volumes), 0
@@ -200,11 +204,21 @@ class Stage:
                 first = (f"{source}/{old[0]}", f"{target}/{paths[0]}")
                 kind = linker.choose(volumes, *first, ways=ways, on_fallback=_teller(notices, source))
                 placed = 1
-            if kind == "copy":
+            if kind == "copy" or (kind == "hardlink" and not shares):
                 self._to_copy += layout.manifest.installed_size if place == layout.place else 0
                 self._check_room(target)
             job.add((old[placed:], paths[placed:]), source, target, ways[kind])
         return job
+
+    def _has_our_permissions(self, layout: Layout) -> bool:
+        """Tell whether the cache was filled under the umask of now, which a folder that we made tells."""
+        rights = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH | stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+        sample = f"{layout.archive}/{layout.manifest.dist_info}/METADATA"
+        try:
+            theirs = os.stat(sample).st_mode
+        except OSError:
+            return True  # whatever is wrong with it, placing the files tells
+        return (theirs ^ os.stat(self._folder).st_mode) & rights == 0
 
     def _sources(self, layout: Layout) -> Iterable[tuple[str, str, Sequence[str], Sequence[str]]]:
         """Return, for each place, the folder to wait in, where files lie, and where they wait."""

@@ -24,6 +24,7 @@ import attrs
 # Everything that a commit needs is imported here: the library itself may be what is replaced.
 from puffin_api._concurrency import SILENT
 from puffin_api._fs import unique_name
+from puffin_api._installer.bytecode import python_sources
 from puffin_api._installer.journal import (
     MARK,
     OS_FILES,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from puffin_api._concurrency import Pump, Task, WorkerPool
+    from puffin_api._installer.bytecode import Compiler
     from puffin_api._installer.journal import Files, Step
     from puffin_api._installer.placing import Moves
     from puffin_api._installer.site_packages import Listing
@@ -101,6 +103,7 @@ def commit(
     scheme: Mapping[str, Path | str],
     *,
     executable: str,
+    windows: str = "",
     requested: Collection[str] = (),
     lock: AbstractContextManager[object],
     expected_fingerprint: str | None = None,
@@ -111,6 +114,7 @@ def commit(
     allow_conflicts: bool = False,
     undo_store: UndoStore | None = None,
     restore: str = "",
+    compiler: Compiler | None = None,
 ) -> CommitResult:
     """Make all changes of a plan, or none of them.
 
@@ -119,6 +123,7 @@ def commit(
         wheels: An unpacked wheel for each change with a new version, by name.
         scheme: The folders: purelib, platlib, scripts, data, headers.
         executable: The interpreter that scripts shall run with.
+        windows: The platform tag of an environment of Windows, for `lay_out`.
         requested: Names that the user asked for; the others came as dependencies.
         lock: Held from the look at the environment to the end of the commit.
         expected_fingerprint: Of the environment that the plan was made for; None to take it as it is.
@@ -129,6 +134,7 @@ def commit(
         allow_conflicts: Where two packages bring different files of one path, let the later one win.
         undo_store: Where to keep what is replaced or removed; None to remove it.
         restore: The transaction in the store whose old entries come back.
+        compiler: Compiles the modules that arrived, after the commit and before the lock is let go.
 
     Raises:
         PlanOutdated: The environment is not the one of the plan.
@@ -137,17 +143,20 @@ def commit(
         PuffinError: It failed; ``state`` tells whether anything had been changed before.
     """
     options = _Options(linker or Linker(), pool, pump, files, allow_conflicts, undo_store, restore)
+    scripts, names = (executable, windows), frozenset(requested)
     work = _Commit(changes, wheels, scheme, options)
     try:
-        work.prepare(executable, frozenset(requested))
+        work.prepare(scripts, names)
         with lock:
             work.lap("wait")
             try:
                 result = work.run(expected_fingerprint)
             except _FoldersStay:
                 work = _Commit(changes, wheels, scheme, options, moves_folders=False)
-                work.prepare(executable, frozenset(requested))
+                work.prepare(scripts, names)
                 result = work.run(expected_fingerprint)
+            if compiler is not None:
+                result = work.compile(result, compiler)
         # Last of all: whoever empties the trash would compete with us for the interpreter lock.
         return attrs.evolve(result, trash=work.empty_trash())
     except OSError as error:
@@ -218,8 +227,9 @@ class _Commit:
         self._timings[name] = self._timings.get(name, 0.0) + now - self._clock
         self._clock = now
 
-    def prepare(self, executable: str, requested: frozenset[str]) -> None:
+    def prepare(self, scripts: tuple[str, str], requested: frozenset[str]) -> None:
         """Do what needs no lock: work out what each wheel puts where."""
+        executable, windows = scripts
         for change in self._changes:
             if change.new is None or self._options.restore:
                 continue
@@ -229,6 +239,7 @@ class _Commit:
                 wheel,
                 self._places,
                 executable=executable,
+                windows=windows,
                 requested=change.name in requested,
                 direct_url=origin and origin.with_digest(wheel.hashes),
             )
@@ -242,6 +253,17 @@ class _Commit:
         self.stage()
         self.change()
         return self.finish()
+
+    def compile(self, result: CommitResult, compiler: Compiler) -> CommitResult:
+        """Compile the modules that arrived; nothing is undone any more, whatever comes of it."""
+        try:
+            notices = compiler(python_sources(self._layouts, self._places))
+        except BaseException as error:
+            raise self._with_state(error, "committed") from error
+        for notice in notices:
+            self._send(notice)
+        self.lap("compile")
+        return attrs.evolve(result, notices=(*result.notices, *notices))
 
     def inspect(self, expected: str | None) -> None:
         """Look at the environment and work out all steps; everything that speaks against it is found here."""

@@ -35,8 +35,10 @@ def check_record(
     files = {entry.name: entry for entry in entries if not entry.is_directory}
     listed: dict[str, tuple[str, str]] = {}
     for path, digest, size in _rows(text, files, name, filename):
-        if listed.setdefault(path, (digest, size)) != (digest, size):
+        first = listed.setdefault(path, (digest, size))
+        if any(one and other and one != other for one, other in zip(first, (digest, size), strict=True)):
             raise refused(filename, "record-conflict", path)
+        listed[path] = (first[0] or digest, first[1] or size)
         if path not in files:
             raise refused(filename, "missing-entry", path)
     unlisted = {f"{dist_info}/{part}" for part in UNLISTED}
@@ -102,7 +104,7 @@ def _rows(
     except ValueError as error:
         raise invalid(name, filename, f"its RECORD cannot be read: {error}") from error
     for path, digest, size in rows:
-        mended = path if path in files else path.replace("\\", "/").removeprefix("./")
+        mended = path if path in files else path.replace("\\", "/").removeprefix("./").removeprefix("/")
         if not mended.endswith("/"):  # some tools list directories as well
             yield mended, digest, size
 

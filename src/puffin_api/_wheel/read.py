@@ -27,7 +27,7 @@ _DIST_INFO = ".dist-info"
 _SCHEMES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _SCRIPT_GROUPS = {"console_scripts": False, "gui_scripts": True}
 _HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
-_ENTRY = re.compile(r"([\w.]+)\s*:\s*([\w.]+)\s*(?:\[.*\])?").fullmatch
+_ENTRY = re.compile(r"([^\s:\[\]]+)\s*:\s*([^\s:\[\]]+)\s*(?:\[.*\])?").fullmatch
 
 
 def wheel_name(filename: str) -> WheelName:
@@ -156,7 +156,8 @@ def parse_entry_points(text: bytes, name: WheelName, filename: str) -> tuple[Ent
     """Parse the scripts of entry_points.txt, names as written; of two with one name the last counts.
 
     Raises:
-        MetadataInvalid: A script has no module or no function, or they are no Python names.
+        MetadataInvalid: A script has no module or no function. Whether Python can import them shows when
+            the script is made.
         UnsafeArchive: The name of a script leads out of the scripts folder.
     """
     scripts: dict[tuple[bool, str], EntryPoint] = {}
@@ -183,16 +184,11 @@ def invalid(name: WheelName, filename: str, reason: str) -> MetadataInvalid:
 def _entry_point(line: str, name: WheelName, filename: str, *, gui: bool) -> EntryPoint:
     script, _, value = line.partition("=")
     match = _ENTRY(value.strip())
-    if match is None or not (_is_dotted(match[1]) and _is_dotted(match[2])):
+    if match is None:
         raise invalid(name, filename, f"its entry point {line!r} is not 'name = module:function'")
     script = script.strip()
     check_script_name(script, filename)
     return EntryPoint(script, match[1], match[2], gui)
-
-
-def _is_dotted(text: str) -> bool:
-    """Tell whether generated code may hold the text as a name."""
-    return all(part.isidentifier() for part in text.split("."))
 
 
 def _is_of(stem: str, name: WheelName) -> bool:
