@@ -358,3 +358,12 @@ def test_a_project_whose_name_is_too_long_for_a_file_is_removed_too(layout):
     write_entry(layout.simple(PYPI, name), b"page")
 
     assert remove(layout, [name]).paths == (layout.simple(PYPI, name),)
+
+
+def test_a_scratch_folder_stays_as_long_as_its_operation_lives(layout):
+    with Leases(layout).lease():
+        scratch = layout.temporary / "scratch"
+        scratch.mkdir()
+        assert prune_now(layout, now=later()).paths == (), "a download may take more than a day"
+
+    assert prune_now(layout, now=later()).paths == (scratch,)

@@ -146,3 +146,13 @@ def test_without_a_manifest_there_is_no_time(tmp_path):
     with pytest.raises(OSError, match="No such file"):
         sealed_at(os.fspath(tmp_path))
     assert not seal(os.fspath(tmp_path), 1)
+
+
+def test_a_link_of_the_same_size_and_time_is_no_file(archive):
+    file = archive[0] / "files" / PATHS[0]
+    before = file.stat()
+    file.unlink()
+    os.symlink("x" * before.st_size, file)
+    os.utime(file, ns=(before.st_mtime_ns, before.st_mtime_ns), follow_symlinks=False)
+
+    assert damage_of(archive) == f"{PATHS[0]} is no file"
