@@ -289,14 +289,19 @@ def test_old_formats_may_be_broken(site, environment, make):
     assert not environment.satisfies(["bad"])
 
 
-def test_a_version_too_long_to_be_a_number_is_only_text(site, environment):
-    put(site, "bad.egg-info/PKG-INFO", headers("bad", "1" * 5000))
+def test_a_version_too_long_to_be_a_number_is_none(site, environment):
+    number = "1" * 5000
+    put(site, "bad.egg-info/PKG-INFO", headers("bad", number))
     dist_info(
-        site, "user", metadata=headers("user") + f"Requires-Dist: bad>=1\nRequires-Python: >={'1' * 5000}\n"
+        site, "user", metadata=headers("user") + f"Requires-Dist: bad>=1\nRequires-Python: >={number}\n"
     )
 
-    listed(environment)
-    assert "version-conflict" in reasons(environment)
+    assert listed(environment) == [("bad", ""), ("user", "1.0")]
+    assert reasons(environment) == [
+        f"PKG-INFO is of another version, {'1' * 100}",
+        f"'>={'1' * 98}' is not a set of versions of Python",
+        "version-conflict",
+    ]
 
 
 def test_metadata_of_another_project_do_not_tell_the_version(site, environment):

@@ -125,7 +125,7 @@ def _faults_of_metadata(dist: InstalledDistribution) -> Iterator[str]:
     if normalize(metadata.name) != dist.name:
         yield f"{file} is of another project, {metadata.name}"
     elif not _same_version(metadata.version, dist.version):
-        yield f"{file} is of another version, {metadata.version}"
+        yield f"{file} is of another version, {metadata.version[:100]}"
 
 
 def _faults_of_record(dist: InstalledDistribution, folder: str) -> Iterator[str]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
 # A pipe that stands where a file should be must not be waited for.
 _READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_LONGEST_VERSION = 200
+"""None that a folder is named after is longer, and Python reads no number of thousands of digits."""
 _NO_NAME = "the name is not that of a distribution"
 _NO_FOLDER = "it is not a folder"
 
@@ -274,7 +276,9 @@ def _split_old(entry: os.DirEntry[str], kind: str) -> tuple[str, str] | None:
 def _version_inside(name: str, path: str, kind: str) -> str:
     """Return the version that the metadata tell for a project; "" where they tell none."""
     metadata = InstalledDistribution(name, "", path, DistributionFolder(path, kind)).metadata
-    return metadata.version if metadata is not None and normalize(metadata.name) == name else ""
+    if metadata is None or normalize(metadata.name) != name or len(metadata.version) > _LONGEST_VERSION:
+        return ""
+    return metadata.version
 
 
 def _egg_info_of_link(path: str) -> str:
