@@ -252,6 +252,29 @@ def test_a_namespace_package_itself_is_never_stale(place):
     assert found.importers == ()
 
 
+@pytest.mark.parametrize("by_link", [False, True])
+def test_modules_of_an_egg_are_all_stale(place, tmp_path, by_link):
+    egg = place.site / "p-1.0-py3.12.egg"
+    (egg / "EGG-INFO").mkdir(parents=True)
+    (egg / "EGG-INFO/PKG-INFO").write_text("Name: p\nVersion: 1.0\n")
+    link = tmp_path / "link"
+    link.symlink_to(place.site)
+    site = link if by_link else place.site
+    modules = {
+        "p": module("p", site / egg.name / "p/__init__.py"),
+        "p.x": module("p.x", site / egg.name / "p/x.so"),
+        "q": module("q", site / "p-1.0-py3.12.egg-info/q.py"),
+        "r": module("r", tmp_path / egg.name / "r.py"),
+    }
+
+    before = stale_before(place.installed(), (), modules)
+    after = stale_after([(str(place.site), [egg.name], "")], (), modules)
+
+    assert before == after
+    assert before.stale == ("p", "p.x")
+    assert before.restart == "required"
+
+
 class Trap:
     """Runs code whenever anything is asked of it, as lazy modules and proxies do."""
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     """The folder around a distribution's metadata, its files relative to that, and the text of its RECORD."""
 
 _NATIVE = (".so", ".pyd")
+_EGG = ".egg"
+"""Ends the name of a folder, or an archive, in which all that was installed lies."""
 _LIBRARIES = frozenset({"purelib", "platlib"})
 # How types of functions are called that know the module they come from.
 _FUNCTIONS = frozenset({"function", "builtin_function_or_method", "cython_function_or_method"})
@@ -39,9 +41,11 @@ def stale_before(
         arriving: What comes. A wheel that is not known yet counts as one that changes every file.
         modules: The loaded modules by name; None for those of this process.
     """
-    removed = [
-        (os.path.dirname(str(dist.location)), dist.files, dist.read_text("RECORD") or "") for dist in leaving
-    ]
+    removed: list[Removed] = []
+    for dist in leaving:
+        base, name = os.path.split(str(dist.location))
+        files = (name,) if dist.kind == "egg" else dist.files
+        removed.append((base, files, dist.read_text("RECORD") or ""))
     return stale_after(removed, arriving, modules)
 
 
@@ -66,13 +70,15 @@ def stale_after(
         digests |= _digests(wheel.manifest)
     gone: list[str] = []
     known: set[str] = set()
-    for base, files, record in removed:
+    for base, names, record in removed:
+        files = tuple(names)
         mine, old = [path for path in files if is_module_file(path)], _digests_in(record)
         known.update(top_level_modules(mine))
         # The same bytes at the same place: what was loaded is what lies there.
         paths = [path for path in mine if not old.get(path) or digests.get(path) != old[path]]
+        eggs = [path for path in files if path.endswith(_EGG)]
         for folder in {base, os.path.realpath(base)}:
-            gone += module_paths(folder, paths)
+            gone += [*module_paths(folder, paths), *(os.path.join(folder, egg) for egg in eggs)]
     fresh = {name for wheel in wheels for name in modules_of_wheel(wheel.manifest)}
     return stale_report(gone, fresh.union(restored) - known, modules)
 
@@ -83,7 +89,7 @@ def stale_report(
     """Compare loaded modules with the files that a change touches.
 
     Args:
-        gone: Absolute paths of the module files that are removed or replaced by others.
+        gone: Absolute paths of the module files that are removed or replaced by others, and of whole eggs.
         fresh: Names of the top-level modules that the change brings.
         modules: The loaded modules by name; None for those of this process.
     """
@@ -135,19 +141,20 @@ def _restart(stale: set[str], *, must: bool) -> Literal["no", "advised", "requir
 def _loaded_from(paths: set[str], origins: Mapping[str, str]) -> set[str]:
     """Return the modules that come from one of these files, by whatever links they were reached."""
     files = {os.path.basename(path) for path in paths}
+    eggs = tuple(path + os.sep for path in paths if path.endswith(_EGG))
     folders: dict[str, str] = {}
     found: set[str] = set()
     for name, origin in origins.items():
         path = os.path.normcase(origin)
         folder, file = os.path.split(path)
-        if file not in files:
+        if file not in files and not (eggs and _EGG + os.sep in path):
             continue
-        if path not in paths:
+        if path not in paths and not path.startswith(eggs):
             if folder not in folders:
                 folders[folder] = os.path.realpath(folder)
             # The file itself may be a link, into a cache for example.
             path = os.path.join(folders[folder], file)
-        if path in paths:
+        if path in paths or path.startswith(eggs):
             found.add(name)
     return found
 
