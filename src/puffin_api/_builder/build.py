@@ -1,0 +1,257 @@
+"""Builder: turns a source tree into metadata or a wheel with the build backend that it names.
+
+A backend is a program of other people and runs with the rights of this process. It cannot be kept from
+reading or writing outside the tree, from using the network, or from starting a process that leaves its
+group; a ``Runner`` that starts children in a sandbox can. What stays in the group, and the temporary files
+of a build, end with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import tempfile
+from pathlib import Path
+
+import attrs
+
+from puffin_api._builder.backend import Backend
+from puffin_api._builder.build_environment import BuildEnvironment
+from puffin_api._builder.build_log import BuildLog
+from puffin_api._builder.build_stack import NO_BUILD
+from puffin_api._builder.hook_process import HookProcess
+from puffin_api._builder.hooks import Hooks
+from puffin_api._fs import remove_tree
+from puffin_api.errors import BuildFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from puffin_api._builder.build_settings import BuildSettings
+    from puffin_api._builder.build_stack import BuildStack
+    from puffin_api._builder.hook_process import Slots
+    from puffin_api._concurrency import Pump
+    from puffin_api._interpreter.info import InterpreterInfo
+    from puffin_api.protocols import BuildContext, Runner
+
+
+class Build:
+    """One source tree with its backend ready to be called; for one thread."""
+
+    def __init__(self, hooks: Hooks, environment: BuildEnvironment, requires: tuple[str, ...]) -> None:
+        self._hooks = hooks
+        self._environment = environment
+        self._requires = requires
+        self._ready: set[bool] = set()
+
+    def metadata(self, target: Path, *, editable: bool = False) -> Path | None:
+        """Let the backend write a ``.dist-info`` folder into ``target``, without building.
+
+        Returns:
+            The folder; None where the backend cannot: a wheel has to be built then.
+
+        Raises:
+            BuildFailed: A step of the build failed.
+        """
+        self._prepare(editable=editable)
+        made = self._hooks.metadata(editable=editable)
+        return None if made is None else _deliver(made, target)
+
+    def wheel(self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None) -> Path:
+        """Build a wheel into ``target``, which gets nothing else, and return its path.
+
+        Args:
+            target: A folder.
+            editable: Build one that leads to the tree (PEP 660).
+            metadata_directory: What ``metadata`` gave for the same tree and settings.
+
+        Raises:
+            BuildFailed: A step of the build failed.
+        """
+        self._prepare(editable=editable)
+        build = self._hooks.editable if editable else self._hooks.wheel
+        return _deliver(build(metadata_directory), target)
+
+    def _prepare(self, *, editable: bool) -> None:
+        """Install what the hooks of this kind need, once."""
+        requirements = self._environment.requirements
+        if requirements is None or editable in self._ready:
+            return
+        requirements.add(self._requires)
+        requirements.add(self._hooks.requires(editable=editable))
+        self._ready.add(editable)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Builder:
+    """Builds source trees for one interpreter. Many threads may call it."""
+
+    interpreter: InterpreterInfo
+    """Builds, and is what build requirements are resolved for."""
+    context: Callable[[BuildStack], BuildContext]
+    """Gives what resolves and installs build requirements; whatever that builds has to be given the stack."""
+    runner: Runner
+    logs: Path
+    """Folder for the logs of builds that fail; made when it is needed."""
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Variables for all backends, such as ``HOME``, ``PATH``, ``LANG``, ``CC`` and ``CFLAGS``."""
+    slots: Slots | None = None
+    """How many backends may run at a time: a semaphore, taken for each call of a hook."""
+    scratch: Path | None = None
+    """Folder for environments and temporary files; None for the system's."""
+    library_version: str = ""
+
+    def metadata(
+        self,
+        tree: Path,
+        target: Path,
+        *,
+        package: str,
+        settings: BuildSettings,
+        pump: Pump,
+        editable: bool = False,
+        source: str = "",
+        stack: BuildStack = NO_BUILD,
+    ) -> Path | None:
+        """Let the backend write the metadata of a tree; see ``open`` and ``Build.metadata``."""
+        with self.open(
+            tree, package=package, settings=settings, pump=pump, source=source, stack=stack
+        ) as build:
+            return build.metadata(target, editable=editable)
+
+    def wheel(
+        self,
+        tree: Path,
+        target: Path,
+        *,
+        package: str,
+        settings: BuildSettings,
+        pump: Pump,
+        editable: bool = False,
+        metadata_directory: Path | None = None,
+        source: str = "",
+        stack: BuildStack = NO_BUILD,
+    ) -> Path:
+        """Build the wheel of a tree; see ``open`` and ``Build.wheel``."""
+        with self.open(
+            tree, package=package, settings=settings, pump=pump, source=source, stack=stack
+        ) as build:
+            return build.wheel(target, editable=editable, metadata_directory=metadata_directory)
+
+    @contextlib.contextmanager
+    def open(
+        self,
+        tree: Path,
+        *,
+        package: str,
+        settings: BuildSettings,
+        pump: Pump,
+        source: str = "",
+        stack: BuildStack = NO_BUILD,
+    ) -> Generator[Build]:
+        """Make ready to build a tree; leaving the context removes the environment and temporary files.
+
+        Metadata and a wheel of one tree are cheapest from one such build.
+
+        Args:
+            tree: The source tree, built where it is: backends write into it.
+            package: Name of the project, empty where it is not known yet.
+            settings: What the caller says about builds.
+            pump: Hears what happens, and stops it.
+            source: What the tree is a copy of, the same text for the same source, without credentials;
+                empty for the path of the tree.
+            stack: The builds that wait for this one.
+
+        Raises:
+            BuildFailed: The tree is no project, or needs itself to be built.
+        """
+        title = package or source or str(tree)
+        backend = Backend.read(tree, package=title)
+        inner = stack.enter(source or os.path.realpath(tree), package=title)
+        requires = (*backend.requires, *settings.requires_for(package))
+        with self._scratch() as folder, self._log(title, keep=settings.keep_logs) as log:
+            environment = self._environment(folder, title, package, settings, inner)
+            process = HookProcess(
+                package=title,
+                runner=self.runner,
+                log=log,
+                script=_put_script(folder),
+                options=environment.options,
+                variables=environment.variables,
+                timeout=settings.timeout,
+                slots=self.slots,
+                pump=pump,
+            )
+            hooks = Hooks(
+                tree=tree,
+                backend=backend,
+                python=environment.python,
+                process=process,
+                config_settings=settings.config_for(package),
+                scratch=folder,
+            )
+            yield Build(hooks, environment, requires)
+
+    def _environment(
+        self, folder: Path, title: str, package: str, settings: BuildSettings, stack: BuildStack
+    ) -> BuildEnvironment:
+        extra = settings.env_for(package)
+        if not settings.is_isolated(package):
+            return BuildEnvironment.shared(self.interpreter, folder, env=self.env, extra_env=extra)
+        return BuildEnvironment.isolated(
+            self.interpreter,
+            folder,
+            package=title,
+            context=self.context(stack),
+            env=self.env,
+            extra_env=extra,
+            library_version=self.library_version,
+        )
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Generator[Path]:
+        """A folder for the build; canonical, so that no backend mistakes one path for two."""
+        folder = tempfile.mkdtemp(prefix="puffin-build-", dir=self.scratch)
+        try:
+            yield Path(os.path.realpath(folder))
+        finally:
+            # On Windows, what a backend left running may hold a file open: no reason to lose the wheel.
+            with contextlib.suppress(OSError):
+                remove_tree(folder)
+
+    @contextlib.contextmanager
+    def _log(self, title: str, *, keep: bool) -> Generator[BuildLog]:
+        """The log of the build; it stays where an error refers to it, or the caller wants it."""
+        log = BuildLog(self.logs, title)
+        keeps = keep
+        try:
+            yield log
+        except BuildFailed as error:
+            keeps = keep or error.log_path == log.path
+            raise
+        finally:
+            if not keeps:
+                log.remove()
+
+
+def _put_script(folder: Path) -> Path:
+    """Write the hook script where a child can read it, also when this package is in a zip file."""
+    source = pkgutil.get_data("puffin_api._builder", "hook_script.py")
+    assert source is not None, "the package has lost its hook script"
+    place = folder / "script"
+    place.mkdir()
+    script = place / "hook_script.py"
+    script.write_bytes(source)
+    return script
+
+
+def _deliver(made: Path, target: Path) -> Path:
+    """Move what a hook made into the caller's folder."""
+    import shutil
+
+    place = target / made.name
+    remove_tree(place)
+    shutil.move(made, place)
+    return place
