@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from puffin_api._cache.layout import PYPI, Bucket, CacheLayout
 from puffin_api._cache.mending import clear_for_file, in_folder, make_folder, write_file
 from puffin_api._cache.project_table import ProjectTables, encode_page_table
 from puffin_api._cache.store import EntryStore
+from puffin_api._fs import remove_tree
 
 
 @pytest.fixture
@@ -133,3 +135,18 @@ def test_what_is_no_file_makes_room_for_one(layout, make):
     path.write_bytes(b"kept")
     clear_for_file(path)
     assert path.read_bytes() == b"kept"
+
+
+def test_threads_that_mend_the_same_place_do_not_disturb_each_other(layout):
+    def make(number):
+        for _ in range(20):
+            make_folder(layout.root, layout.root / "bucket" / str(number))
+
+    for _ in range(20):
+        remove_tree(layout.root / "bucket")
+        (layout.root / "bucket").write_bytes(b"damaged")
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(make, number) for number in range(4)]:
+                done.result()
+
+        assert len(list((layout.root / "bucket").iterdir())) == 4

@@ -84,5 +84,5 @@ def _remove_files(root: Path, folder: Path) -> None:
         if place == root or root not in place.parents:
             return
         if os.path.lexists(place) and not os.path.isdir(place):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # another thread has removed it, and may have made the folder
                 os.unlink(place)
