@@ -134,6 +134,19 @@ def test_recovering_may_itself_be_interrupted(tmp_path, first, late, torn):
     assert again > 10
 
 
+def test_what_makes_a_distribution_complete_comes_last(first):
+    files = FaultyFs()
+
+    first.run(files=files)
+
+    arriving = [
+        item.target for item in files.operations if item.matches("*/.puffin-*") and item.name == "rename"
+    ]
+    arriving = [path for path in arriving if "/.puffin-" not in path]
+    assert len(arriving) == 11
+    assert all(path.endswith(".dist-info") == (path in arriving[-2:]) for path in arriving)
+
+
 def test_the_next_change_recovers_first(first, late):
     scenario = first
     with pytest.raises(Crash):

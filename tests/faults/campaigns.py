@@ -147,7 +147,8 @@ def fail_commit(bench, *, every=1, offset=0, errors=tuple(ERRNOS), turns=False, 
                 continue
             wrong = [] if answer["fired"] else ["the fault was never reached"]
             wrong += _judge_answer(bench, answer, name, operation)
-            wrong += _judge_state(answer, number, operations)
+            if not bench.site.scenario.immovable:  # there are two tries
+                wrong += _judge_state(answer, number, operations)
             report.case(operation, _outcome(answer), *(f"{name}: {text}" for text in wrong))
             if wrong or bench.state() != "old":
                 bench.reset()
@@ -233,12 +234,14 @@ def _judge_answer(bench, answer, error, operation) -> list[str]:
     if answer["outcome"] == "done":
         return _judge_success(bench, answer)
     wrong = []
-    if answer["kind"] != expected_kind(error, operation):
+    if answer["kind"] not in {expected_kind(error, operation), _kind_of_state(answer["state"])}:
         wrong.append(f"raised {answer['kind']} ({answer['message']})")
     if answer["state"] == "committed":
         bench.recover(kinds=())
         return wrong + _judge(bench, "new")
-    if answer["state"] not in {"untouched", "rolled-back"}:
+    if bench.site.scenario.immovable and answer["state"] == "needs-recovery":
+        bench.recover(kinds=())  # undoing the first try has failed
+    elif answer["state"] not in {"untouched", "rolled-back"}:
         wrong.append(f"the state is said to be {answer['state']}")
     return wrong + _judge(bench, "old")
 
@@ -291,12 +294,17 @@ def _outcome(answer) -> str:
     return f"{answer['outcome']} {answer.get('kind', '')} {answer.get('state', '')}".strip()
 
 
+def _kind_of_state(state) -> str:
+    return "RollbackFailed" if state == "needs-recovery" else ""
+
+
 ANSWERS = {
     ("open-write", "locks._open"): "NotWritable",  # there can be no lock file, whatever the reason
     ("open-read", "site_packages._read"): "InstallFailed",  # a RECORD that cannot be read is as good as none
     ("read", "site_packages._read"): "InstallFailed",
     ("close", "site_packages._read"): "InstallFailed",
     ("unlink", "copying._create"): "InstallFailed",  # the next way finds what the last one has left
+    ("stat", "open_files.take_apart"): "InstallFailed",  # moved as a whole, which is not possible there
     ("access", "journal._is_writable"): "NotWritable",  # it tells nothing but yes or no
 }
 """What becomes of any error of these operations."""

@@ -48,6 +48,8 @@ READING = (
 KINDS = (*WRITING, *READING)
 MARK = ".puffin-committed"
 _PATIENCE = 10.0
+_FOR_OTHERS = {"journal.is_there", "journal.is_folder", "journal._read", "journal.read_steps"}
+"""Functions that only do what another one asks for: that one is named."""
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _FICLONE = 0x40049409
 _NAMES = {"rename": "replace", "remove": "unlink", "truncate": "ftruncate", "fchmod": "chmod"}
@@ -297,8 +299,10 @@ def _caller() -> str:
     frame = sys._getframe(2)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if name.startswith("puffin_api."):
-            return f"{name.rpartition('.')[2]}.{frame.f_code.co_name}"
+        function = f"{name.rpartition('.')[2]}.{frame.f_code.co_name}"
+        inner = frame.f_code.co_name.startswith("<")  # a comprehension or a lambda
+        if name.startswith("puffin_api.") and function not in _FOR_OTHERS and not inner:
+            return function
         frame = frame.f_back
     return ""
 

@@ -15,6 +15,7 @@ NOT_YET = {
     "placing._exists": "takes a place that cannot be looked at for a free one",
     "locks._release": "an error of closing the lock file is raised although the change was made",
     "site_packages.look": "a folder that cannot be listed counts as empty, and the plan as outdated",
+    "undo.read": "an error of looking at what is kept is raised as it is",
 }
 
 
@@ -35,7 +36,8 @@ def test_a_failing_operation_is_done_without_or_undone_and_told_as_what_it_is(ca
     ],
 )
 def test_a_failing_operation_of_these_functions_is_too(campaign, function):
-    campaign("fail-commit", "sync", errors=["EACCES"], only=function)
+    scenario = "undo" if function.startswith("undo.") else "sync"
+    campaign("fail-commit", scenario, sample=9 if scenario == "undo" else 1, errors=["EACCES"], only=function)
 
 
 @pytest.mark.parametrize("broken", ["full", "over-quota", "read-only", "gone"])
