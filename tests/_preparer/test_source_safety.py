@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puffin_api._preparer.source_archive import second_opinion, unpack_source
-from puffin_api._preparer.tree_rules import SOURCE_RULES, SourceEntry, TreeRules, broken_part
+from puffin_api._preparer.source_rules import SOURCE_RULES, broken_part
+from puffin_api._preparer.tree_rules import SourceEntry, TreeRules
 from puffin_api._testing.wheels import make_sdist
 from puffin_api._zip import ZIP_RULES
 from puffin_api.errors import PuffinError, UnsafeArchive
@@ -90,6 +91,10 @@ TAR = {
     "hard link to itself": ("link-target", [hard_link("demo/x", "demo/x")]),
     "hard link to a folder": ("link-target", [folder("demo"), hard_link("demo/x", "demo")]),
     "hard link to a link": ("link-target", [MARK, link("demo/a", "setup.py"), hard_link("demo/x", "demo/a")]),
+    "hard link with a zero": (
+        "control-character",
+        [pax(linkpath="a\0b"), hard_link("demo/x", "a")],
+    ),
     "hard link above": ("parent-path", [hard_link("demo/x", "../../etc/passwd")]),
     "absolute hard link": ("absolute-path", [hard_link("demo/x", "/etc/passwd")]),
     "through a link": ("through-link", [link("demo/x", "."), member("demo/x/y")]),
@@ -127,11 +132,6 @@ TAR = {
     "archive after an archive": ("data-after-end", [MARK, bytes(1024), MARK]),
     "entry after a zero block": ("data-after-end", [MARK, bytes(512), MARK]),
 }
-
-
-def fits(name: str) -> str:
-    """The extension of the file in which a case is packed, and so its kind."""
-    return f"demo-1.0.{name}"
 
 
 @pytest.mark.parametrize("has_filter", [True, False], ids=["filter", "no filter"])
@@ -175,7 +175,7 @@ ZIP = {
     "twice": ("duplicate-entry", [Member("demo/x", b"1"), Member("demo/x", b"2")]),
     "file and folder": ("file-and-directory", [Member("demo/x", b"1"), Member("demo/x/y", b"2")]),
     "damaged": ("crc-mismatch", [Member("demo/x", b"1", local={"crc": 1}, central={"crc": 1})]),
-    "stray bytes": ("stray-data", [Member("demo/x", b"1", before=b"stray")]),
+    "stray bytes": ("stray-data", [Member("demo/x", b"1"), Member("demo/y", b"2", before=b"stray")]),
 }
 
 
@@ -253,7 +253,7 @@ def test_links_are_followed_by_names_of_any_case_where_that_is_one_name():
     place_all(rules, SourceEntry("d/UP", "link", target=".."), SourceEntry("x", "link", target="D/up/.."))
 
     with pytest.raises(UnsafeArchive, match="leads out"):
-        rules.check_links()
+        list(rules.checked_links())
 
 
 def test_what_is_again_there_needs_no_folders():
