@@ -9,12 +9,17 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puffin_api import Environment, Interpreter
 from puffin_api.errors import RequirementInvalid
 from tests.integration.broken_trees import dist_info, headers, put
+
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="makes links, pipes and names that Windows does not have"
+)
 
 TARGET = Interpreter.current()
 NAMES = [f"p{number}" for number in range(7)]
