@@ -49,7 +49,7 @@ TARGETS = {
     ("no-op plan", "jupyterlab"): 0.05,
     ("uninstall", "flask"): 0.15,
     ("uninstall", "jupyterlab"): 0.15,
-    ("list what is installed", "300"): 0.15,
+    ("list what is installed", "300"): 0.20,
 }
 
 

@@ -11,9 +11,7 @@ from puffin_api import Environment, Interpreter
 from tests.integration.broken_trees import develop, dist_info, egg_archive, headers, put, unpack
 from tests.integration.job_kit import as_plain_user, can_be_plain_user
 
-pytestmark = pytest.mark.skipif(
-    os.name == "nt", reason="makes links, pipes and names that Windows does not have"
-)
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and odd names")
 
 LONGEST = "b" * 230
 

@@ -17,9 +17,7 @@ from puffin_api import Environment, Interpreter
 from puffin_api.errors import RequirementInvalid
 from tests.integration.broken_trees import dist_info, headers, put
 
-pytestmark = pytest.mark.skipif(
-    os.name == "nt", reason="makes links, pipes and names that Windows does not have"
-)
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and odd names")
 
 TARGET = Interpreter.current()
 NAMES = [f"p{number}" for number in range(7)]
