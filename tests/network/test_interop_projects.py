@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +115,11 @@ class Stage:
         # The last part is the same for all, as it is in the scripts that activate.
         return self.python.create_venv(self.folder / name / "env")
 
+    def install_afresh(self, tool: Tool) -> Fresh:
+        environment = self.environment(f"fresh-{tool.name}")
+        tool.install(environment, self.newer)
+        return Fresh(tool, environment, Tree.of(environment))
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
@@ -133,10 +139,8 @@ def stage(request, store, tmp_path_factory):
         older = resolve_twice(Resolver(client), sets.older, python, sets.before)
     tools = three_tools(store)
     stage = Stage(python, sets, tmp_path_factory.mktemp("stage"), cache, tools, newer, older)
-    for name, tool in tools.items():
-        environment = stage.environment(f"fresh-{name}")
-        tool.install(environment, newer)
-        stage.fresh[name] = Fresh(tool, environment, Tree.of(environment))
+    with ThreadPoolExecutor(2) as threads:  # downloads and the writing of files overlap
+        stage.fresh.update(zip(tools, threads.map(stage.install_afresh, tools.values()), strict=True))
     yield stage
     shutil.rmtree(stage.folder)
 
