@@ -348,7 +348,8 @@ def test_two_prunes_at_once_do_not_disturb_each_other(layout, store):
         thread.join()
 
     assert len(results) == 4
-    paths = [path for removed in results for path in removed.paths]
+    # To whom it is ten days later, what another one is just removing looks left behind.
+    paths = [path for removed in results for path in removed.paths if path.parent != layout.temporary]
     assert len(paths) == len(set(paths)) == 60
     assert os.listdir(layout.temporary) == []
 
