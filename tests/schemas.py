@@ -225,7 +225,7 @@ CHANGE = {
     "name": str,
     "old": TEXT_OR_NULL,
     "new": TEXT_OR_NULL,
-    "cause": {"missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan", "undo"},
+    "cause": {"missing", "version", "origin", "duplicate", "broken", "asked", "extraneous", "orphan", "undo"},
     "cached": bool,
     "reasons": [str],
     "file": (FILE, None),

@@ -66,7 +66,7 @@ def index():
     index.add("app", "1.0", requires=["library>=1"])
     index.add("plugin", "1.0", requires=["library>=2", "other"])
     for version in ("1.0", "1.1", "2.0"):
-        index.add("library", version)
+        index.add("library", version, files={"library/__init__.py": f"version = {version!r}\n"})
         index.add("other", version)
     return index
 

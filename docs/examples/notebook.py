@@ -1,9 +1,7 @@
 """Install into the environment of the running process, and say which modules are stale."""
 
 # [start:ask]
-import importlib
-
-from puffin_api import Client, Environment, Installer, Interpreter, Resolution
+from puffin_api import Client, Environment, Installer, Interpreter, Resolution, refresh_imports
 
 
 def here() -> Environment:
@@ -26,7 +24,7 @@ def warn(environment: Environment, client: Client, resolution: Resolution) -> st
 def install_here(environment: Environment, client: Client, resolution: Resolution) -> list[str]:
     """Install, let the import system look again, and return the loaded modules that are stale."""
     report = Installer(environment, client).install(resolution)
-    importlib.invalidate_caches()  # or folders that Python has listed before seem unchanged
+    refresh_imports(report)  # or folders that Python has listed before seem unchanged
     return list(report.stale_modules().stale)
 
 

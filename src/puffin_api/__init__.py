@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from puffin_api._api.installer import Installer
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._api.resolver import Resolver
+    from puffin_api._installer.stale_modules import refresh_imports, stale_modules
     from puffin_api.errors import PuffinError
     from puffin_api.model import (
         Allow,
@@ -69,6 +70,8 @@ __all__ = [
     "Timeouts",
     "Tls",
     "Upgrade",
+    "refresh_imports",
+    "stale_modules",
 ]
 
 # Where each name lives. Type checkers read the imports above instead; a test keeps the three lists equal.
@@ -101,6 +104,8 @@ _HOMES: dict[str, str] = {
     "Timeouts": "puffin_api.model",
     "Tls": "puffin_api.model",
     "Upgrade": "puffin_api.model",
+    "refresh_imports": "puffin_api._installer.stale_modules",
+    "stale_modules": "puffin_api._installer.stale_modules",
 }
 
 _MODULES = ("errors", "model", "protocols", "testing")

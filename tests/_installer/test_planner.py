@@ -224,3 +224,12 @@ def test_a_change_can_be_made_by_hand():
 
     assert change.reasons == ()
     assert change.file is None
+
+
+def test_a_distribution_without_metadata_is_installed_again(place):
+    place.change(place.wheel("a", "1"))
+    (place.site / "a-1.dist-info/METADATA").unlink()
+
+    plan = make_plan(resolved("a==1"), place.installed())
+
+    assert [(change.action, change.cause) for change in plan.changes] == [("reinstall", "broken")]

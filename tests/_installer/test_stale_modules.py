@@ -348,7 +348,6 @@ def test_the_running_program_has_to_begin_anew_but_a_session_has_not(place):
     assert restart(as_module) == "required"
 
 
-@pytest.mark.xfail(reason="plans and reports do not hand over the digests of old files yet", strict=True)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_plans_and_reports_know_unchanged_files(place, when):
     place.change(place.wheel("p", files={"p.py": "x"}))

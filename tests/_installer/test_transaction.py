@@ -458,7 +458,7 @@ def test_a_symlinked_environment_is_installed_into_where_it_really_is(place, tmp
     assert (place.bin / "a").exists()
     result = alias.remove("a")
 
-    assert {base for base, _ in result.removed} == {str(place.site), str(alias.site)}
+    assert {base for base, *_ in result.removed} == {str(place.site), str(alias.site)}
     assert not (place.bin / "a").exists()
 
 
@@ -544,3 +544,48 @@ def test_a_pool_that_closes_before_the_trash_is_empty_empties_it(place):
     closing.join()
 
     assert not [path for path in place.site.iterdir() if path.name.startswith(".puffin-")]
+
+
+def test_a_ruin_without_metadata_and_record_is_replaced_but_not_removed(place):
+    place.change(place.wheel("pkg", "1", files={"pkg/__init__.py": "1", "pkg/old.py": ""}))
+    folder = place.site / "pkg-1.dist-info"
+    (folder / "METADATA").unlink()
+    (folder / "RECORD").unlink()
+    with pytest.raises(InstallFailed):
+        place.remove("pkg")
+
+    result = place.change(place.wheel("pkg", "2", files={"pkg/__init__.py": "2"}))
+
+    assert {notice.code for notice in result.notices} == {"ruin-replaced", "file-replaced"}
+    assert place.read("pkg/__init__.py") == "2"
+    assert [dist.version for dist in place.installed()] == ["2"]
+
+
+def test_a_record_that_does_not_name_its_own_folder_is_none(place):
+    place.change(place.wheel("pkg", "1", files={"pkg/__init__.py": "1"}))
+    record = place.site / "pkg-1.dist-info/RECORD"
+    record.write_bytes(bytes(range(256)))
+    with pytest.raises(InstallFailed, match="files are not known"):
+        place.remove("pkg")
+    assert record.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_a_pipe_in_the_place_of_record_is_not_waited_for(place):
+    place.change(place.wheel("pkg", "1"), place.wheel("other"))
+    for name in ("pkg-1", "other-1.0"):
+        record = place.site / f"{name}.dist-info/RECORD"
+        record.unlink()
+        os.mkfifo(record)
+    with pytest.raises(InstallFailed):
+        place.remove("pkg")
+
+
+def test_an_origin_that_is_nested_too_deep_is_none(place):
+    place.change(place.wheel("pkg", "1"))
+    folder = place.site / "pkg-1.dist-info"
+    (folder / "direct_url.json").write_text("[" * 200_000)
+    with (folder / "RECORD").open("a") as record:
+        record.write("pkg-1.dist-info/direct_url.json,,\n")
+    result = place.change(place.wheel("pkg", "2"))
+    assert result.before["pkg"].direct_url is None

@@ -10,7 +10,7 @@ from tests.integration.notebook_kit import run_in
 HEAD = """
 import importlib, importlib.metadata
 from puffin_api import Cache, Client, Installer, Interpreter, Resolver
-from puffin_api._installer.stale_modules import refresh_imports, stale_modules
+from puffin_api import refresh_imports, stale_modules
 
 url, cache = sys.argv[1:3]
 environment = Interpreter.current().environment()
@@ -104,7 +104,7 @@ def test_a_notebook_installs_imports_and_upgrades(answer):
     assert set(after["importers"]) >= {"holder", "notes"}
     assert after["now_importable"] == ["notes_extra"]
     assert after["restart"] == "advised"
-    assert before["stale"] == after["stale"]
+    assert set(after["stale"]) == set(before["stale"]) - {"notes_core._speed_free"}, "which has not changed"
     assert found == "2.0"
     assert points == ["stamp"]
     assert old == "1.0", "loaded modules stay as they are"

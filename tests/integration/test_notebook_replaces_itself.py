@@ -26,7 +26,7 @@ POISON = "raise ImportError('code of the new version was imported: ' + __name__)
 
 HEAD = """
 from puffin_api import Cache, Client, Installer, Interpreter, Resolver, Upgrade
-from puffin_api._installer.stale_modules import refresh_imports, stale_modules
+from puffin_api import refresh_imports, stale_modules
 
 class Watcher:
     # Sees what is imported, and leaves it to the others to find it.

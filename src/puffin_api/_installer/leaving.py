@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from puffin_api._installer.site_packages import DistributionFolder
+from puffin_api._installer.site_packages import DistributionFolder, read_file
 from puffin_api._model.direct_url import DirectUrl
 from puffin_api._model.events import Notice
 from puffin_api._model.plan import Before
@@ -28,14 +28,23 @@ _EASY_INSTALL = "easy-install.pth"
 class Leaving:
     """The distributions of a listing that are removed or replaced."""
 
-    def __init__(self, listing: Listing, names: Collection[str], places: Places) -> None:
+    def __init__(
+        self, listing: Listing, names: Collection[str], places: Places, *, replaced: Collection[str] = ()
+    ) -> None:
         """Sort the distributions of these names out and read what they own.
+
+        Args:
+            listing: What is there.
+            names: Projects that are removed or replaced.
+            places: The folders of the environment.
+            replaced: Those that are replaced: of them, ruins that nobody could remove may be in the way.
 
         Raises:
             InstallFailed: It cannot be told which files one of them owns.
         """
         self._owned = OwnedFiles(places.folders.values())
         self._base = places.folders["purelib"]
+        self._replaced = replaced
         self._tokens: set[bytes] = set()
         self._stays = [
             path for name, _, path, kind in listing.found if kind == "dist-info" and name not in names
@@ -87,7 +96,7 @@ class Leaving:
 
     def _add(self, name: str, location: str, kind: str) -> None:
         base = os.path.dirname(location)
-        paths = self._paths(name, location, kind)
+        paths, record = self._paths(name, location, kind)
         self._owned.add(base, paths)
         if kind == "egg-link":
             self._forget_paths(base, _first_line(location))
@@ -98,15 +107,22 @@ class Leaving:
             self._owned.add_folder(location)
         if self._stays:
             self._tokens.update(_tokens(paths, os.path.basename(location)))
-        self.removed.append((base, paths))
+        self.removed.append((base, paths, record))
         self.before.setdefault(name, _before(location, paths))
 
-    def _paths(self, name: str, location: str, kind: str) -> Sequence[str]:
+    def _paths(self, name: str, location: str, kind: str) -> tuple[Sequence[str], str]:
+        """Return the files of a distribution, and the text of its RECORD."""
         if kind in {"egg-link", "egg"}:  # an egg is one file, or a folder that nobody else has a share in
-            return [os.path.basename(location)]
-        paths = DistributionFolder(location, kind).paths()
-        if paths:
-            return paths
+            return [os.path.basename(location)], ""
+        source = DistributionFolder(location, kind)
+        paths, record = source.listed()
+        folder = f"{os.path.basename(location)}/"
+        # What does not even name its own folder is no RECORD.
+        if paths and (kind != "dist-info" or any(path.startswith(folder) for path in paths)):
+            return paths, record
+        if kind == "dist-info" and name in self._replaced and not source.has("METADATA"):
+            self._note_ruin(name, location)
+            return [], ""
         missing = "RECORD" if kind == "dist-info" else "installed-files.txt"
         why = f"{location} has no {missing}" if os.path.isdir(location) else f"distutils wrote {location}"
         raise InstallFailed(
@@ -115,6 +131,10 @@ class Leaving:
             path=location,
         )
 
+    def _note_ruin(self, name: str, location: str) -> None:
+        message = f"{name} had neither METADATA nor RECORD: what else it had installed stays ({location})"
+        self.notices.append(Notice(code="ruin-replaced", message=message, data={"path": location}))
+
     def _forget_paths(self, base: str, *places: str) -> None:
         """Take what led to a distribution out of easy-install.pth, which many may share."""
         if base != self._base:
@@ -122,8 +142,7 @@ class Leaving:
         text = self.edits.get(_EASY_INSTALL)  # somebody before us may have taken out a line
         if text is None:
             try:
-                with open(f"{base}/{_EASY_INSTALL}", "rb") as file:
-                    text = file.read()
+                text = read_file(f"{base}/{_EASY_INSTALL}")
             except FileNotFoundError:
                 return
         lines = text.splitlines()
@@ -149,8 +168,7 @@ class Leaving:
 
 
 def _first_line(link: str) -> str:
-    with open(link, encoding="utf-8", errors="surrogateescape") as file:
-        return file.readline().strip()
+    return read_file(link).partition(b"\n")[0].decode(errors="surrogateescape").strip()
 
 
 def _before(location: str, paths: Sequence[str]) -> Before:
@@ -158,8 +176,8 @@ def _before(location: str, paths: Sequence[str]) -> Before:
     folder = os.path.basename(location)
     origin = None
     if f"{folder}/direct_url.json" in paths:
-        with suppress(OSError, ValueError), open(f"{location}/direct_url.json", encoding="utf-8") as file:
-            origin = DirectUrl.from_json(file.read())
+        with suppress(OSError, ValueError):
+            origin = DirectUrl.from_json(read_file(f"{location}/direct_url.json").decode())
     return Before(requested=f"{folder}/REQUESTED" in paths, direct_url=origin)
 
 
@@ -180,8 +198,7 @@ def _tokens(paths: Iterable[str], dist_info: str) -> set[bytes]:
 def _read(location: str) -> bytes:
     """Return a RECORD with a line end in front; nothing where it cannot be read."""
     try:
-        with open(f"{location}/RECORD", "rb") as file:
-            return b"\n" + file.read()
+        return b"\n" + read_file(f"{location}/RECORD")
     except OSError:
         return b""
 

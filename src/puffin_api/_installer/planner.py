@@ -197,6 +197,8 @@ class _Planner:
             return "duplicate"
         if not same_version(dist.version, package.version):
             return "version"
+        if dist.kind == "dist-info" and not dist.has_file("METADATA"):
+            return "broken"
         if again:
             return "asked"
         return None if self._same_origin(package.name, dist) else "origin"

@@ -42,7 +42,7 @@ class DistributionFolder:
     def read_text(self, name: str) -> str | None:
         """Return the text of a metadata file, None where it is missing or unreadable."""
         try:
-            return _read(self._file(name)).decode(errors="surrogateescape")
+            return read_file(self._file(name)).decode(errors="surrogateescape")
         except NotADirectoryError:
             return _read_zipped(self._path, name) if self.kind == "egg" else None
         except (OSError, ValueError):  # ValueError: a name that no file can have
@@ -203,7 +203,7 @@ def _location(problem: BrokenMetadata | InterruptedTransaction) -> str:
     return problem.location if isinstance(problem, BrokenMetadata) else problem.path
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
     """Read a file. Most that are asked for are not there: this fails at half the cost of ``open``."""
     descriptor = os.open(path, _READ)
     try:
@@ -284,7 +284,7 @@ def _version_inside(name: str, path: str, kind: str) -> str:
 def _egg_info_of_link(path: str) -> str:
     """Return the .egg-info folder in the place that an .egg-link file names; "" where there is none."""
     try:
-        place = _read(path).decode(errors="surrogateescape").partition("\n")[0].strip()
+        place = read_file(path).decode(errors="surrogateescape").partition("\n")[0].strip()
         names = [name for name in os.listdir(place) if name.endswith(".egg-info")] if place else []
     except (OSError, ValueError):
         return ""

@@ -273,7 +273,8 @@ class _Commit:
         if expected is not None and listing.fingerprint != expected:
             raise self._outdated(listing)
         names = {change.name for change in self._changes}
-        self._leaving = leaving = Leaving(listing, names, self._places)
+        new = {change.name for change in self._changes if change.new is not None}
+        self._leaving = leaving = Leaving(listing, names, self._places, replaced=new)
         removal = leaving.plan()
         self._notices += leaving.notices
         entries, emptied = removal.entries, list[str]()
@@ -380,11 +381,11 @@ class _Commit:
 
     def _removed(self) -> Iterator[RemovedFiles]:
         """Give the removed files below the folders as given too: modules are loaded by that path."""
-        for base, paths in self._leaving.removed:
-            yield base, paths
+        for base, paths, record in self._leaving.removed:
+            yield base, paths, record
             given = self._aliases.get(base, base)
             if given != base:
-                yield given, paths
+                yield given, paths, record
 
     def _look(self) -> Listing:
         """List the environment; an interrupted transaction is ended first."""

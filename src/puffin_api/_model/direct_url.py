@@ -119,7 +119,10 @@ class DirectUrl:
         Raises:
             ValueError: It is not JSON, or not what PEP 610 describes.
         """
-        return cls.from_dict(json.loads(text))
+        try:
+            return cls.from_dict(json.loads(text))
+        except RecursionError as error:
+            raise ValueError("direct_url: nested too deep") from error
 
 
 def without_credentials(url: str) -> str:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from puffin_api._model.resolution import DependencyPath, Resolution, ResolvedPackage
 
     Action = Literal["install", "upgrade", "downgrade", "reinstall", "remove"]
-    Cause = Literal["missing", "version", "origin", "duplicate", "asked", "extraneous", "orphan", "undo"]
+    Cause = Literal[
+        "missing", "version", "origin", "duplicate", "broken", "asked", "extraneous", "orphan", "undo"
+    ]
     Mode = Literal["add", "sync", "uninstall", "undo"]
-    RemovedFiles = tuple[str, Sequence[str]]
-    """The folder around a distribution's metadata, and its files relative to that, as RECORD has them."""
+    RemovedFiles = tuple[str, Sequence[str], str]
+    """The folder around a distribution's metadata, its files relative to that, and the text of its RECORD."""
 
     class Explains(Protocol):
         """What a change needs of the resolution that it comes from."""
@@ -42,8 +44,8 @@ class Change:
     """The version that will be there; None where it is removed."""
     cause: Cause = "missing"
     """Why it has to change: not there, another version, another origin (URL or index), there more than
-    once, asked for by the caller, not part of the resolution, no longer needed by anything, or part of a
-    change that is undone."""
+    once, there without METADATA, asked for by the caller, not part of the resolution, no longer needed by
+    anything, or part of a change that is undone."""
     cached: bool = False
     """True where the wheel lies in the cache already."""
     package: ResolvedPackage | None = attrs.field(default=None, repr=False)
@@ -210,11 +212,9 @@ class Plan:
         Args:
             modules: The loaded modules by name; None for those of this process.
         """
-        from puffin_api._model.stale import modules_of_wheel, stale_report
+        from puffin_api._model.stale import stale_before
 
-        gone = [path for dist in self._leaving for path in dist.module_files()]
-        fresh = {name for wheel in self._arriving for name in modules_of_wheel(wheel.manifest)}
-        return stale_report(gone, fresh, modules)
+        return stale_before(self._leaving, self._arriving, modules)
 
     def to_dict(self) -> dict[str, object]:
         """Return the plan as JSON-able data, with a ``schema`` number."""
@@ -308,11 +308,9 @@ class InstallReport:
         Args:
             modules: The loaded modules by name; None for those of this process.
         """
-        from puffin_api._model.stale import module_paths, modules_of_wheel, stale_report
+        from puffin_api._model.stale import stale_after
 
-        gone = [path for base, files in self._removed for path in module_paths(base, files)]
-        fresh = {name for wheel in self._arrived for name in modules_of_wheel(wheel.manifest)}
-        return stale_report(gone, fresh.union(self._restored), modules)
+        return stale_after(self._removed, self._arrived, modules, restored=self._restored)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data, with a ``schema`` number."""

@@ -181,7 +181,7 @@ def _versions(snapshot: Snapshot, versions: Collection[str]) -> int:
     """Mask of versions given as text; those that are not known are left out."""
     if not versions:
         return 0
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     from puffin_api._model.version_key import version_key
 
@@ -190,7 +190,7 @@ def _versions(snapshot: Snapshot, versions: Collection[str]) -> int:
     for version in versions:
         try:
             key = version_key(Version(version))
-        except InvalidVersion:
+        except ValueError:  # no version, or one whose numbers are too long
             continue
         if key in keys:
             mask |= 2 << list(keys).index(key)
