@@ -116,7 +116,6 @@ def test_we_take_out_what_pip_compiled(tmp_path):
     assert tree(place.prefix) == bare
 
 
-@pytest.mark.xfail(strict=True, reason="an owner that is installed is named as its folder is spelt")
 def test_a_conflict_names_both_owners_as_projects_are_named(tmp_path):
     place = make(tmp_path, "venv")
     place.change(place.wheel("some.part", files={"some/__init__.py": "1\n", "some/part.py": ""}))

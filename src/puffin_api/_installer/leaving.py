@@ -46,9 +46,10 @@ class Leaving:
         self._base = places.folders["purelib"]
         self._replaced = replaced
         self._tokens: set[bytes] = set()
-        self._stays = [
-            path for name, _, path, kind in listing.found if kind == "dist-info" and name not in names
-        ]
+        self._stays = {
+            path: name for name, _, path, kind in listing.found if kind == "dist-info" and name not in names
+        }
+        """Names of the distributions that stay, by the place of their metadata."""
         self.removed: list[RemovedFiles] = []
         self.before: dict[str, Before] = {}
         """What else is known of them, by name."""
@@ -86,12 +87,12 @@ class Leaving:
     def owners(self, paths: Collection[str]) -> dict[str, tuple[str, str]]:
         """Return name and digest of each of these files that a distribution which stays owns."""
         found: dict[str, tuple[str, str]] = {}
-        for location in self._stays:
-            base, folder = os.path.split(location)
+        for location, name in self._stays.items():
+            base = os.path.dirname(location)
             for path, digest, _ in _rows(_read(location)):
                 target = os.path.normpath(f"{base}{os.sep}{path}")
                 if target in paths:
-                    found[target] = folder.partition("-")[0], digest
+                    found[target] = name, digest
         return found
 
     def _add(self, name: str, location: str, kind: str) -> None:
