@@ -30,7 +30,7 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["uv", "pip"])
-def test_two_projects_that_want_different_files_in_one_place(place, other):
+def test_two_projects_that_want_different_files_in_one_place(tmp_path, place, other):
     """Both have a backports/__init__.py; the other tools let the later one win."""
     tools, environment, resolve = place
     tools["ours"].install(environment, resolve("backports.tarfile==1.2.0"))
@@ -45,6 +45,7 @@ def test_two_projects_that_want_different_files_in_one_place(place, other):
     tools[other].install(environment, second)
     problems = [(p.code, p.name, p.path) for p in environment.check(deep=True)]
     assert problems == [("modified-file", "backports-tarfile", "backports/__init__.py")]
+    assert Cache(tmp_path / "ours").verify(repair=False).damaged == {}
 
 
 @pytest.mark.parametrize("other", ["uv", "pip"])
