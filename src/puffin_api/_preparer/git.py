@@ -1,0 +1,272 @@
+"""Git repositories as sources: from a URL to a commit, and from a commit to its files in the cache.
+
+A repository is cloned once, into a database that all revisions share; each commit is laid out once. Who
+fetches into a database holds its lock, who lays out a commit holds that of the checkout. Nobody who holds
+the lock of a database waits for another lock, so that submodules may lead in a circle. What is complete is
+read without a lock, and without starting a process.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from puffin_api._cache.mending import make_folder
+from puffin_api._concurrency import OnceMap, Pump
+from puffin_api._fs import remove_tree, rename, resolves_inside, unique_name
+from puffin_api._model.git_url import Revision, RevisionKind
+from puffin_api._preparer.git_checkout import GitCheckouts
+from puffin_api._preparer.git_failures import unusable
+from puffin_api._preparer.git_logins import GitLogins
+from puffin_api._preparer.git_program import GitProgram
+from puffin_api._preparer.git_remote import GitRemote
+from puffin_api._preparer.git_repositories import GitCall, GitRepositories
+from puffin_api._preparer.telling import Telling
+from puffin_api.errors import Cancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Mapping
+    from contextlib import AbstractContextManager
+    from typing import TypeVar
+
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._model.git_url import GitUrl, Login
+    from puffin_api._preparer.prepare import Lock
+    from puffin_api.protocols import CredentialProvider, Runner
+
+    T = TypeVar("T")
+
+_COMPLETE = "complete"
+_TREE = "tree"
+_FORMAT = "puffin-checkout-v0"
+_LFS_MISSING = "git-lfs-missing"
+
+
+class GitStore:
+    """The git repositories of a cache. Many threads may use it at once, and many processes one cache.
+
+    Args:
+        layout: Where they are.
+        runner: Starts git.
+        lock: Excludes other processes. A fetch may take minutes: it should wait for longer than that.
+        env: The environment of the user for git: PATH, HOME, proxies. Of its ``GIT_`` variables only those
+            that say how to reach a server are used.
+        offline: Whether to do with what is in the cache, and with repositories of this machine.
+        git: The program; None to look for it in the PATH of ``env``.
+        lfs: Whether to get the files that Git LFS keeps.
+        credentials: Gives logins for origins; each is asked for once.
+        attempts: Tries in all where a server cannot be reached.
+        pause: Waits for some seconds.
+    """
+
+    def __init__(
+        self,
+        layout: CacheLayout,
+        runner: Runner,
+        *,
+        lock: Lock,
+        env: Mapping[str, str],
+        offline: bool = False,
+        git: Path | None = None,
+        lfs: bool = True,
+        credentials: CredentialProvider | None = None,
+        attempts: int = 3,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        program = GitProgram(runner, env, path=git)
+        self._layout = layout
+        self._program = program
+        self._logins = GitLogins(program.expand, credentials)
+        self._remote = GitRemote(layout, offline=offline, attempts=attempts, pause=pause)
+        self._repositories = GitRepositories(
+            layout=layout, program=program, logins=self._logins, remote=self._remote, lock=lock
+        )
+        self._checkouts = GitCheckouts(repositories=self._repositories, lfs=lfs)
+        self._resolved: OnceMap[Hashable, str] = OnceMap()
+        self._under_way: OnceMap[Hashable, Path] = OnceMap()
+
+    def add_login(self, url: GitUrl, login: Login) -> None:
+        """Use a login for a repository, and for others of its server that have none of their own."""
+        self._logins.add(url, login)
+
+    def resolve(
+        self, url: GitUrl, pump: Pump, *, history: bool = False, telling: Telling | None = None
+    ) -> str:
+        """Return the full name of the commit that a revision stands for; it is in the cache from then on.
+
+        What moves is asked for once in the life of this object. A full commit that is in the cache is not
+        asked for at all, and starts no process.
+
+        Args:
+            url: The repository and the revision.
+            pump: Events, and cancelling.
+            history: Whether to fetch what came before the commit at the same time; `checkout` will need it.
+            telling: Hears of what is to be told.
+
+        Raises:
+            RequirementInvalid: There is no such repository or revision.
+            NetworkError: It cannot be found out.
+            PackageError: There is no git.
+            CacheUnavailable: The cache cannot be written.
+            LockTimeout: Another process kept the repository for too long.
+            Cancelled: The caller cancelled.
+        """
+        call = GitCall(pump, telling or Telling(pump), history)
+        if url.revision.kind is RevisionKind.COMMIT:
+            if self._complete(url, url.revision.name, history=history) is None:
+                self._repositories.bring(url, url.revision.name, call)
+            return url.revision.name
+        key = (url.repository, url.revision)
+        return _once(self._resolved, key, lambda: self._ask(url, call), pump, keep=True)
+
+    def checkout(
+        self, url: GitUrl, commit: str, pump: Pump, *, history: bool = True, telling: Telling | None = None
+    ) -> Path:
+        """Return the canonical path of a folder with the files of a commit, and of its submodules.
+
+        The folder is shared and must not be changed: copy it to build in it. It starts no process where it is
+        there already. That the subdirectory of the URL is there is checked; see `project_folder`.
+
+        Args:
+            url: The repository; its revision does not matter.
+            commit: The full name of the commit.
+            pump: Events, and cancelling.
+            history: Whether what came before it is needed, with its tags: builds ask git for the version.
+                Without it the files are the same.
+            telling: Hears of what is missing.
+
+        Raises:
+            RequirementInvalid: There is no such commit, or no such folder in it, or none for a submodule.
+            NetworkError: It cannot be had.
+            PackageError: There is no git.
+            CacheUnavailable: The cache cannot be written.
+            DiskFull: There is no room in it.
+            LockTimeout: Another process kept the repository for too long.
+            Cancelled: The caller cancelled.
+        """
+        assert Revision.parse(commit).kind is RevisionKind.COMMIT, f"{commit} is no full name of a commit"
+        call = GitCall(pump, telling or Telling(pump), history)
+        commit = commit.lower()
+        tree = self._complete(url, commit, history=history)
+        if tree is None:
+            key = self._folder(url, commit, history=history)
+            tree = _once(self._under_way, key, lambda: self._make(url, commit, call), pump)
+        if self._misses_lfs(tree):
+            call.telling.notice(
+                _LFS_MISSING,
+                f"Files of {url.url} are kept by Git LFS, which is not installed: they hold only pointers",
+                {"url": url.url, "commit": commit},
+                about=tree,
+            )
+        project_folder(tree, url)
+        return tree
+
+    def _folder(self, url: GitUrl, commit: str, *, history: bool) -> Path:
+        folder = self._layout.git_checkout(url.repository, commit)
+        options = f"{'' if history else '-cut'}{'' if self._checkouts.lfs else '-pointers'}"
+        return folder.with_name(folder.name + options)
+
+    def _complete(self, url: GitUrl, commit: str, *, history: bool) -> Path | None:
+        """Return the tree of a checkout that is there, with the history or more."""
+        for whole in (True,) if history else (True, False):
+            folder = self._folder(url, commit, history=whole)
+            if _mark(folder)[:2] == [_FORMAT, commit] and not self._can_mend(folder):
+                return Path(folder / _TREE)
+        return None
+
+    def _can_mend(self, folder: Path) -> bool:
+        return _LFS_MISSING in _mark(folder) and self._program.has("git-lfs")
+
+    def _misses_lfs(self, tree: Path) -> bool:
+        return _LFS_MISSING in _mark(tree.parent)
+
+    def _make(self, url: GitUrl, commit: str, call: GitCall) -> Path:
+        folder = self._folder(url, commit, history=call.history)
+        path = self._layout.lock("git-checkout", str(folder.relative_to(self._layout.root)))
+        with self._repositories.held(path, f"checking out {url.url}", call):
+            tree = self._complete(url, commit, history=call.history)
+            if tree is not None:  # somebody else was quicker
+                return tree
+            with self._scratch() as scratch:
+                (scratch / _TREE).mkdir()
+                missing = self._checkouts.lay_out(url, commit, scratch / _TREE, call)
+                mark = [_FORMAT, commit, *([_LFS_MISSING] if missing else [])]
+                (scratch / _COMPLETE).write_text("\n".join(mark), "ascii")
+                call.pump.check()
+                remove_tree(folder)
+                make_folder(self._layout.root, folder.parent)
+                rename(scratch, folder)
+        return Path(folder / _TREE)
+
+    def _ask(self, url: GitUrl, call: GitCall) -> str:
+        """Find out what a revision that may move stands for."""
+        database = self._repositories.database(url, call)
+
+        def bring(commit: str, ref: str) -> None:
+            self._repositories.bring(url, commit, call, ref)
+
+        def hold() -> AbstractContextManager[None]:
+            return self._repositories.held(database.lock, f"fetching {url.url}", call)
+
+        return self._remote.resolve(database, url, call.pump, bring, hold)
+
+    @contextmanager
+    def _scratch(self) -> Generator[Path, None, None]:
+        folder = self._layout.temporary / unique_name()
+        make_folder(self._layout.root, folder.parent)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+
+def project_folder(checkout: Path, url: GitUrl) -> Path:
+    """Return the folder of a checkout that the URL names.
+
+    Raises:
+        RequirementInvalid: It is not there, is no folder, or is a link that leads out of the checkout.
+    """
+    place = checkout / url.subdirectory
+    if not url.subdirectory:
+        return checkout
+    if not resolves_inside(checkout, place):
+        raise unusable(url, f"the folder {url.subdirectory} leads out of the repository")
+    if not place.is_dir():
+        hint = "Name one that is there at this revision, relative to the repository."
+        raise unusable(url, f"the repository has no folder {url.subdirectory}", hint=hint)
+    return Path(place.resolve())
+
+
+def _mark(folder: Path) -> list[str]:
+    try:
+        return (folder / _COMPLETE).read_text("ascii").split()
+    except (OSError, ValueError):
+        return []
+
+
+def _once(
+    works: OnceMap[Hashable, T], key: Hashable, call: Callable[[], T], pump: Pump, *, keep: bool = False
+) -> T:
+    """Do a piece of work, or wait for the thread that does it."""
+    while True:
+        pump.check()
+        task, mine = works.claim(key)
+        if mine:
+            break
+        try:
+            return Pump(cancel=pump.cancel).wait(task)
+        except Cancelled:
+            continue  # ours is checked above; if it was the other's, the work is still to be done
+    try:
+        result = call()
+    except BaseException as error:
+        works.forget(key, task)
+        task.fail(error)
+        raise
+    if not keep:
+        works.forget(key, task)
+    task.succeed(result)
+    return result

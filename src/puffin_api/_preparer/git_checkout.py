@@ -1,0 +1,97 @@
+"""A commit laid out as files: its own, those of its submodules, and those that Git LFS keeps."""
+
+from __future__ import annotations
+
+import attrs
+
+from puffin_api._fs import remove_tree
+from puffin_api._model.git_url import submodule_url
+from puffin_api._preparer import git_tree
+from puffin_api._preparer.git_failures import in_submodule, local_error, unusable
+from puffin_api._preparer.git_program import GitFailed
+from puffin_api.errors import Cancelled, PuffinError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from puffin_api._model.git_url import GitUrl
+    from puffin_api._preparer.git_repositories import GitCall, GitRepositories
+
+_MOST_LEVELS = 32
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class GitCheckouts:
+    """Makes checkouts in folders that nobody else knows yet."""
+
+    repositories: GitRepositories
+    lfs: bool
+
+    def lay_out(self, url: GitUrl, commit: str, tree: Path, call: GitCall, level: int = 0) -> bool:
+        """Write the files of a commit into an empty folder; True where Git LFS keeps some and is missing."""
+        self._write_files(url, commit, tree, call)
+        is_lacking = self._fill_lfs(url, tree, call)
+        program = self.repositories.program
+        for submodule in git_tree.submodules(program, tree, pump=call.pump):
+            try:
+                is_lacking |= self._lay_out_submodule(url, submodule, tree, call, level + 1)
+            except Cancelled:
+                raise
+            except PuffinError as error:
+                raise in_submodule(error, submodule.path, url) from error
+        return is_lacking
+
+    def _lay_out_submodule(
+        self, parent: GitUrl, submodule: git_tree.Submodule, tree: Path, call: GitCall, level: int
+    ) -> bool:
+        if not submodule.address:
+            raise unusable(parent, ".gitmodules has no address for it")
+        place = git_tree.place_of(tree, submodule.path)
+        if place is None or level > _MOST_LEVELS:
+            raise unusable(parent, "there is no place for it in the repository")
+        url, login = submodule_url(parent, submodule.address, submodule.commit)
+        if login is not None:
+            self.repositories.logins.add(url, login)
+        # It is the outermost repository whose history makes the version of a project.
+        without_history = attrs.evolve(call, history=False)
+        return self.lay_out(url, submodule.commit, place, without_history, level)
+
+    def _write_files(self, url: GitUrl, commit: str, tree: Path, call: GitCall) -> None:
+        try:
+            self._try_to_write_files(url, commit, tree, call)
+        except (GitFailed, FileNotFoundError):
+            # Something of the database must be damaged: all of it is fetched anew.
+            database = self.repositories.database(url, call)
+            with self.repositories.held(database.lock, f"mending {url.url}", call):
+                database.remove()
+            remove_tree(tree)
+            tree.mkdir()
+            try:
+                self._try_to_write_files(url, commit, tree, call)
+            except GitFailed as failure:
+                raise local_error(failure, url, self.repositories.layout.root) from failure
+
+    def _try_to_write_files(self, url: GitUrl, commit: str, tree: Path, call: GitCall) -> None:
+        self.repositories.bring(url, commit, call)
+        database = self.repositories.database(url, call)
+        with self.repositories.held(database.lock, f"reading {url.url}", call):
+            tags = database.tags(commit) if call.history else ""
+            is_cut = database.is_cut(commit)
+            git_tree.make_repository(database.folder, tree, commit, tags=tags, is_cut=is_cut)
+        git_tree.fill(self.repositories.program, tree, pump=call.pump)
+
+    def _fill_lfs(self, url: GitUrl, tree: Path, call: GitCall) -> bool:
+        """Get the files that Git LFS keeps; True where it is missing."""
+        if not self.lfs or not git_tree.wants_lfs(tree):
+            return False
+        program = self.repositories.program
+        if not program.has("git-lfs"):
+            return True
+        login = self.repositories.logins.of(url)
+
+        def fill() -> None:
+            git_tree.fill_lfs(program, tree, url.address, login, pump=call.pump)
+
+        self.repositories.remote.transfer(url, call.pump, fill, is_last=True)
+        return False

@@ -1,0 +1,93 @@
+"""The databases of a cache: each repository is fetched by one thread of one process at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import attrs
+
+from puffin_api._cache.mending import clear_for_file
+from puffin_api._preparer.git_database import GitDatabase
+from puffin_api._preparer.git_failures import translated, unusable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.git_url import GitUrl
+    from puffin_api._preparer.git_logins import GitLogins
+    from puffin_api._preparer.git_program import GitProgram
+    from puffin_api._preparer.git_remote import GitRemote
+    from puffin_api._preparer.prepare import Lock
+    from puffin_api._preparer.telling import Telling
+
+
+@attrs.frozen
+class GitCall:
+    """What one call has with it wherever it goes."""
+
+    pump: Pump
+    telling: Telling
+    history: bool
+    """Whether commits are needed with all that came before them."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class GitRepositories:
+    """Gives the database of a repository, and brings commits into it."""
+
+    layout: CacheLayout
+    program: GitProgram
+    logins: GitLogins
+    remote: GitRemote
+    lock: Lock
+
+    def database(self, url: GitUrl, call: GitCall) -> GitDatabase:
+        """Return the database of a repository, for this call."""
+        return GitDatabase(self.program, self.layout, url, self.logins.of(url), call.pump)
+
+    @contextmanager
+    def held(self, path: Path, what: str, call: GitCall) -> Generator[None, None, None]:
+        """Hold a lock; what the file system says meanwhile is said of the cache."""
+        hold = self.lock(
+            clear_for_file(path),
+            what=what,
+            cancel=call.pump,
+            on_wait=lambda _, owner: call.telling.waiting(what, owner),
+            on_degraded=call.telling.degraded,
+        )
+        with hold, translated(self.layout.root):
+            yield
+
+    def bring(self, url: GitUrl, commit: str, call: GitCall, ref: str = "") -> None:
+        """See to it that a commit is in the database.
+
+        Args:
+            url: The repository.
+            commit: The full name of the commit.
+            call: With its history or without.
+            ref: What has led to it; it may be missing nevertheless, as that may have moved.
+
+        Raises:
+            RequirementInvalid: The repository does not have it, and nothing has led to it.
+        """
+        database = self.database(url, call)
+        if database.has(commit, history=call.history):
+            return
+        with self.held(database.lock, f"fetching {url.url}", call):
+            if database.has(commit, history=call.history):  # somebody else was quicker
+                return
+
+            def fetch() -> int:
+                return database.fetch_commit(commit, ref, history=call.history)
+
+            self.remote.fetch(database, url, call.pump, fetch)
+            if not ref and not database.has(commit, history=call.history):
+                raise unusable(
+                    url.at(commit),
+                    "the repository does not have this commit",
+                    hint="A forced push may have removed it; name a branch or tag, or another commit.",
+                )
