@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from puffin_api._cache.archive_store import ArchiveStore
 from puffin_api._cache.disk_use import size
@@ -368,3 +371,34 @@ def test_a_scratch_folder_stays_as_long_as_its_operation_lives(layout):
         assert prune_now(layout, now=later()).paths == (), "a download may take more than a day"
 
     assert prune_now(layout, now=later()).paths == (scratch,)
+
+
+@given(
+    pieces=st.lists(st.tuples(st.integers(1, 50), st.integers(0, 300)), min_size=1, max_size=8),
+    room=st.integers(0, 2500),
+)
+@settings(max_examples=60)
+def test_what_stays_was_used_last_fits_and_is_as_much_as_fits(pieces, room):
+    with tempfile.TemporaryDirectory() as folder:
+        layout = CacheLayout(folder)
+        layout.initialize()
+        with Leases(layout).gate():
+            pass  # its lock file is there from now on
+        paths = [
+            write_page(layout, f"page-{number}", days, size=bytes_)
+            for number, (days, bytes_) in enumerate(pieces)
+        ]
+        sizes = {path: path.stat().st_size for path in paths}
+        base = size(layout).size - sum(sizes.values())
+
+        removed = prune_now(layout, max_bytes=base + room)
+
+        kept = [path for path in paths if path.exists()]
+        assert set(kept) | set(removed.paths) == set(paths)
+        assert removed.size == sum(sizes[path] for path in removed.paths)
+        assert sum(sizes[path] for path in kept) <= room
+        if removed.paths:
+            assert sum(sizes[path] for path in kept) + sizes[removed.paths[-1]] > room
+        days = {path: days for path, (days, _) in zip(paths, pieces, strict=True)}
+        if kept and removed.paths:
+            assert max(days[path] for path in kept) <= min(days[path] for path in removed.paths)

@@ -16,7 +16,7 @@ from puffin_api._cache.leases import Leases
 from puffin_api.errors import Cancelled
 from puffin_api.testing import LoopbackIndex
 from tests.integration.cache_kit import installer_looks
-from tests.integration.job_kit import GRAPH, graph_files, leftovers, versions
+from tests.integration.job_kit import GRAPH, graph_files, leftovers, tree, versions
 
 EXPECTED = {name: version for name, (version, _) in GRAPH.items()}
 THREADS = 8
@@ -65,6 +65,36 @@ def test_zeros_that_no_time_tells_are_found_by_digest_and_fetched_anew(index, ca
     fill(index, environment, cache)
     check_environment(environment)
     assert cache.verify().damaged == {}
+
+
+def test_plans_and_installations_of_what_is_there_touch_nothing(index, cache, make_venv, make_client):
+    environment, client = make_venv(), make_client(index, cache=cache)
+    resolution = Resolver(client).resolve(["app"], target=environment)
+    Installer(environment, client).install(resolution)
+    client.close()
+    before = tree(cache.path), times_of_use(cache)
+    client = make_client(index, cache=cache, offline=True)
+
+    assert Installer(make_venv("second"), client).plan(resolution).changes
+    assert not Installer(environment, client).install(resolution).changed
+    assert not Installer(environment, client).sync(resolution).changed
+
+    assert (tree(cache.path), times_of_use(cache)) == before
+
+
+def times_of_use(cache):
+    return {path: path.stat().st_mtime_ns for path in cache.path.glob("archive-v0/*")}
+
+
+@installer_looks
+def test_an_installation_notes_what_it_uses(index, cache, make_venv):
+    fill(index, make_venv("first"), cache)
+    archive = archive_of(cache, "web")
+    os.utime(archive, (1, 1))
+
+    fill(index, make_venv("second"), cache)
+
+    assert abs(archive.stat().st_mtime - time.time()) < 600
 
 
 def test_verifying_and_pruning_can_be_cancelled(index, cache, make_venv):
