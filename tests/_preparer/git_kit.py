@@ -178,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, b"")
         elif server.login and login != server.login:
             self._send(401, b"", {"WWW-Authenticate": 'Basic realm="demo"'})
+        elif server.redirect:
+            self._send(302, b"", {"Location": server.redirect + self.path})
         elif server.dumb:
             self._send_file()
         else:
@@ -231,6 +233,8 @@ class GitServer:
         self.login = f"Basic {base64.b64encode(':'.join(login).encode()).decode()}" if login else None
         self.is_old = False
         """Whether it speaks the first protocol, in which a server sends only what refs lead to."""
+        self.redirect = ""
+        """Where it sends everybody who may come in."""
         self.status = lambda path: 0
         self.requests = []
         self.logins = []

@@ -17,7 +17,7 @@ from puffin_api._concurrency import OnceMap, Pump
 from puffin_api._fs import remove_tree, rename, resolves_inside, unique_name
 from puffin_api._model.git_url import Revision, RevisionKind
 from puffin_api._preparer.git_checkout import GitCheckouts
-from puffin_api._preparer.git_failures import unusable
+from puffin_api._preparer.git_failures import translated, unusable
 from puffin_api._preparer.git_logins import GitLogins
 from puffin_api._preparer.git_program import GitProgram
 from puffin_api._preparer.git_remote import GitRemote
@@ -114,12 +114,12 @@ class GitStore:
             Cancelled: The caller cancelled.
         """
         call = GitCall(pump, telling or Telling(pump), history)
-        if url.revision.kind is RevisionKind.COMMIT:
-            if self._complete(url, url.revision.name, history=history) is None:
-                self._repositories.bring(url, url.revision.name, call)
-            return url.revision.name
-        key = (url.repository, url.revision)
-        return _once(self._resolved, key, lambda: self._ask(url, call), pump, keep=True)
+        if url.revision.kind is not RevisionKind.COMMIT:
+            key = (url.repository, url.revision)
+            return _once(self._resolved, key, lambda: self._ask(url, call), pump, keep=True)
+        if self._complete(url, url.revision.name, history=history) is None:
+            self._repositories.bring(url, url.revision.name, call)
+        return url.revision.name
 
     def checkout(
         self, url: GitUrl, commit: str, pump: Pump, *, history: bool = True, telling: Telling | None = None
@@ -195,8 +195,8 @@ class GitStore:
                 mark = [_FORMAT, commit, *([_LFS_MISSING] if missing else [])]
                 (scratch / _COMPLETE).write_text("\n".join(mark), "ascii")
                 call.pump.check()
-                remove_tree(folder)
                 make_folder(self._layout.root, folder.parent)
+                remove_tree(folder)
                 rename(scratch, folder)
         return Path(folder / _TREE)
 
@@ -210,7 +210,8 @@ class GitStore:
         def hold() -> AbstractContextManager[None]:
             return self._repositories.held(database.lock, f"fetching {url.url}", call)
 
-        return self._remote.resolve(database, url, call.pump, bring, hold)
+        with translated(self._layout.root):
+            return self._remote.resolve(database, url, call.pump, bring, hold)
 
     @contextmanager
     def _scratch(self) -> Generator[Path, None, None]:

@@ -204,8 +204,8 @@ class GitDatabase:
                 cwd=scratch.parent,
             )
             (scratch / _READY).write_text(f"{name}\n", "ascii")
-            remove_tree(self.folder)
             make_folder(self._layout.root, self.folder.parent)
+            remove_tree(self.folder)
             rename(scratch, self.folder)
         finally:
             remove_tree(scratch)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 # Lines that say nothing of the cause.
 _NOISE = re.compile(
-    r"(?:warning|hint|remote|From|Cloning into)\b.*|.*correct access rights|and the repository.*"
+    r"(?:warning|hint|remote|From|Cloning into)\b.*|fatal: Could not read from remote.*"
+    r"|Please make sure.*|and the repository.*"
 )
 # What a server says that does not do what was asked, but might do it in a simpler way.
 _REFUSED = re.compile(

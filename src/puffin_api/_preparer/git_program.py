@@ -95,6 +95,7 @@ class GitProgram:
         Raises:
             GitFailed: It has ended with an error.
             PackageError: It is not there, or cannot be started.
+            OSError: The folder is not there.
             Cancelled: The caller cancelled; git is killed with all that it has started.
         """
         environment = self._environment(cwd, login)
@@ -122,6 +123,8 @@ class GitProgram:
         try:
             done = self._runner.run(argv, cwd=cwd, env=environment, cancel=cancel)
         except OSError as error:
+            if not cwd.is_dir():
+                raise  # it is the cache that is not there
             raise _unusable(f"it cannot be started: {error.strerror or error}") from error
         pump.check()
         return done
