@@ -299,22 +299,23 @@ def _kind_of_state(state) -> str:
 
 
 ANSWERS = {
-    ("open-write", "locks._open"): "NotWritable",  # there can be no lock file, whatever the reason
-    ("open-read", "site_packages._read"): "InstallFailed",  # a RECORD that cannot be read is as good as none
-    ("read", "site_packages._read"): "InstallFailed",
-    ("close", "site_packages._read"): "InstallFailed",
-    ("unlink", "copying._create"): "InstallFailed",  # the next way finds what the last one has left
-    ("stat", "open_files.take_apart"): "InstallFailed",  # moved as a whole, which is not possible there
-    ("access", "journal._is_writable"): "NotWritable",  # it tells nothing but yes or no
+    ("open-write", "locks"): "NotWritable",  # there can be no lock file, whatever the reason
+    ("open-read", "site_packages"): "InstallFailed",  # a RECORD that cannot be read is as good as none
+    ("read", "site_packages"): "InstallFailed",
+    ("close", "site_packages"): "InstallFailed",
+    ("unlink", "copying"): "InstallFailed",  # the next way finds what the last one has left
+    ("stat", "open_files"): "InstallFailed",  # moved as a whole, which is not possible there
+    ("access", "journal"): "NotWritable",  # it tells nothing but yes or no
 }
-"""What becomes of any error of these operations."""
+"""What becomes of any error of these operations, by kind and module."""
 
 
 def expected_kind(error, operation) -> str:
     """Return the class that an error of the system has to become."""
     kind, _, function = operation
-    if (kind, function) in ANSWERS:
-        return ANSWERS[kind, function]
+    module = function.partition(".")[0]
+    if (kind, module) in ANSWERS:
+        return ANSWERS[kind, module]
     if error in {"ENOSPC", "EDQUOT"}:
         return "DiskFull"
     return "NotWritable" if error in {"EACCES", "EROFS"} else "InstallFailed"
