@@ -163,6 +163,12 @@ def test_the_tail_is_short_and_of_whole_lines(log):
     assert set(tail) == {"a long line that is cut", "end"}
 
 
+def test_a_line_that_is_not_there_in_full_is_no_part_of_the_tail(log):
+    log.append((b"begin" + b"x" * 30_000 + b"\n") * 10)
+
+    assert {line[:6] for line in log.tail()} == {"beginx"}
+
+
 def test_frames_of_the_machinery_are_left_out(log):
     log.append(
         b"Traceback (most recent call last):\n"

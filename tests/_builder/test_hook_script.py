@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,18 +71,27 @@ def test_the_hook_runs_with_its_output_in_the_log(python, control, env):
     assert json.loads((control / "output.json").read_text())["return_val"] == ["café", ""]
 
 
+class PlainRunner:
+    """Starts no group of its own, and has something to read."""
+
+    def run(self, argv, *, cwd, env, timeout):
+        return subprocess.run(
+            argv, cwd=cwd, env=env, timeout=timeout, input=b"read me", capture_output=True, check=False
+        )
+
+
 def test_a_group_of_somebody_else_is_left_alone(control):
-    """A runner that starts no group of its own: killing the group would kill this process."""
-    import subprocess
+    completed, _, status = start(sys.executable, control, {}, runner=PlainRunner())
 
-    class Plain:
-        def run(self, argv, *, cwd, env, timeout):
-            return subprocess.run(argv, cwd=cwd, env=env, timeout=timeout, capture_output=True, check=False)
-
-    completed, _, status = start(sys.executable, control, {}, runner=Plain())
-
+    # Had the group been killed, this process would be gone too.
     assert completed.returncode == 0
     assert status.read_text() == "0"
+
+
+def test_there_is_nothing_to_read_whatever_the_runner_gives(control):
+    start(sys.executable, control, {}, runner=PlainRunner())
+
+    assert json.loads((control / "output.json").read_text())["return_val"] == ["café", ""]
 
 
 def test_the_script_is_run_as_if_it_had_been_started_itself(control):

@@ -6,9 +6,11 @@ import os
 import pickle
 import threading
 
+import attrs
 import pytest
 
 from puffin_api._builder.build_settings import BuildSettings
+from puffin_api._concurrency import SILENT
 from puffin_api._model.cancel import CancelToken
 from puffin_api._model.events import BuildFinished, BuildOutput
 from puffin_api.errors import BuildFailed, Cancelled, DeadlineExceeded
@@ -372,7 +374,8 @@ def test_cancelling_while_all_slots_are_taken(workshop):
     assert workshop.reporter.events == []
 
 
-def test_a_reporter_that_raises_ends_the_backend(workshop, pipe):
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), BrokenPipeError(), TimeoutError()], ids=repr)
+def test_a_reporter_that_raises_ends_the_backend(workshop, pipe, raised):
     lines = [
         "import time",
         f"kept = open({str(pipe.path)!r}, 'wb', 0)",
@@ -384,12 +387,13 @@ def test_a_reporter_that_raises_ends_the_backend(workshop, pipe):
     def on_event(event):
         heard(event)
         if isinstance(event, BuildOutput):
-            raise KeyboardInterrupt
+            raise raised
 
     workshop.reporter.on_event = on_event
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(raised)) as caught:
         workshop.wheel(workshop.tree(hook(*lines)))
 
+    assert caught.value is raised
     pipe.read_to_end()
 
 
@@ -419,6 +423,46 @@ def test_what_a_backend_leaves_running_ends_with_it(workshop, pipe, end):
         failure(workshop, tree)
 
     pipe.read_to_end()
+
+
+# ---------------------------------------------------------------------------------------------
+# It is not the fault of the backend
+
+
+def test_a_folder_for_logs_that_cannot_be_made(workshop):
+    workshop.logs.write_text("")
+
+    with pytest.raises(BuildFailed) as caught:
+        workshop.wheel(workshop.tree())
+
+    assert caught.value.phase == "install-requires"
+    assert "File exists" in str(caught.value)
+
+
+def test_a_temporary_folder_that_is_not_there(workshop):
+    builder = attrs.evolve(workshop.builder(), scratch=workshop.root / "missing")
+
+    with pytest.raises(BuildFailed, match="No such file or directory"):
+        builder.wheel(workshop.tree(), workshop.target, package="app", settings=BuildSettings(), pump=SILENT)
+
+
+def test_a_temporary_folder_of_the_system_that_is_not_there(workshop, system_temporary):
+    os.rmdir(system_temporary)
+
+    error = failure(workshop, workshop.tree())
+
+    os.mkdir(system_temporary)
+    assert error.phase == "get-requires"
+    assert "No such file or directory" in str(error)
+
+
+def test_a_target_that_is_not_there(workshop):
+    with pytest.raises(BuildFailed) as caught:
+        workshop.builder().wheel(
+            workshop.tree(), workshop.root / "missing", package="app", settings=BuildSettings(), pump=SILENT
+        )
+
+    assert caught.value.phase == "check"
 
 
 # ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pkgutil
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from puffin_api._builder.backend import Backend
 from puffin_api._builder.build_environment import BuildEnvironment
 from puffin_api._builder.build_log import BuildLog
 from puffin_api._builder.build_stack import NO_BUILD
+from puffin_api._builder.failure import disk_trouble
 from puffin_api._builder.hook_process import HookProcess
 from puffin_api._builder.hooks import Hooks
 from puffin_api._fs import remove_tree
@@ -57,7 +59,7 @@ class Build:
         """
         self._prepare(editable=editable)
         made = self._hooks.metadata(editable=editable)
-        return None if made is None else _deliver(made, target)
+        return None if made is None else self._deliver(made, target)
 
     def wheel(self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None) -> Path:
         """Build a wheel into ``target``, which gets nothing else, and return its path.
@@ -72,7 +74,7 @@ class Build:
         """
         self._prepare(editable=editable)
         build = self._hooks.editable if editable else self._hooks.wheel
-        return _deliver(build(metadata_directory), target)
+        return self._deliver(build(metadata_directory), target)
 
     def _prepare(self, *, editable: bool) -> None:
         """Install what the hooks of this kind need, once."""
@@ -82,6 +84,14 @@ class Build:
         requirements.add(self._requires)
         requirements.add(self._hooks.requires(editable=editable))
         self._ready.add(editable)
+
+    def _deliver(self, made: Path, target: Path) -> Path:
+        """Move what a hook made into the caller's folder."""
+        place = target / made.name
+        with disk_trouble(self._hooks.process.package, "check"):
+            remove_tree(place)
+            shutil.move(made, place)
+        return place
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -171,13 +181,15 @@ class Builder:
         backend = Backend.read(tree, package=title)
         inner = stack.enter(source or os.path.realpath(tree), package=title)
         requires = (*backend.requires, *settings.requires_for(package))
-        with self._scratch() as folder, self._log(title, keep=settings.keep_logs) as log:
-            environment = self._environment(folder, title, package, settings, inner)
+        with self._scratch(title) as folder, self._log(title, keep=settings.keep_logs) as log:
+            with disk_trouble(title, "install-requires"):
+                environment = self._environment(folder, title, package, settings, inner)
+                script = _put_script(folder)
             process = HookProcess(
                 package=title,
                 runner=self.runner,
                 log=log,
-                script=_put_script(folder),
+                script=script,
                 options=environment.options,
                 variables=environment.variables,
                 timeout=settings.timeout,
@@ -211,9 +223,10 @@ class Builder:
         )
 
     @contextlib.contextmanager
-    def _scratch(self) -> Generator[Path]:
+    def _scratch(self, title: str) -> Generator[Path]:
         """A folder for the build; canonical, so that no backend mistakes one path for two."""
-        folder = tempfile.mkdtemp(prefix="puffin-build-", dir=self.scratch)
+        with disk_trouble(title, "install-requires"):
+            folder = tempfile.mkdtemp(prefix="puffin-build-", dir=self.scratch)
         try:
             yield Path(os.path.realpath(folder))
         finally:
@@ -224,7 +237,8 @@ class Builder:
     @contextlib.contextmanager
     def _log(self, title: str, *, keep: bool) -> Generator[BuildLog]:
         """The log of the build; it stays where an error refers to it, or the caller wants it."""
-        log = BuildLog(self.logs, title)
+        with disk_trouble(title, "install-requires"):
+            log = BuildLog(self.logs, title)
         keeps = keep
         try:
             yield log
@@ -245,13 +259,3 @@ def _put_script(folder: Path) -> Path:
     script = place / "hook_script.py"
     script.write_bytes(source)
     return script
-
-
-def _deliver(made: Path, target: Path) -> Path:
-    """Move what a hook made into the caller's folder."""
-    import shutil
-
-    place = target / made.name
-    remove_tree(place)
-    shutil.move(made, place)
-    return place

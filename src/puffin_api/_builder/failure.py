@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from puffin_api._builder.hints import hint_for
 from puffin_api.errors import BuildFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from typing import Literal
 
     Phase = Literal[
@@ -53,6 +55,15 @@ def failed(
         log_tail=tuple(log_tail),
         log_path=log_path,
     )
+
+
+@contextlib.contextmanager
+def disk_trouble(package: str, phase: Phase) -> Generator[None]:
+    """Turn what the system says of our own files, such as that the disk is full, into a failed build."""
+    try:
+        yield
+    except OSError as error:
+        raise failed(package, phase, str(error), hint=hint_for([str(error)])) from error
 
 
 def ending(exit_code: int) -> str:

@@ -55,6 +55,8 @@ class HookProcess:
     timeout: float | None
     slots: Slots | None
     pump: Pump
+    interruption: BaseException | None = attrs.field(default=None, init=False)
+    """What the caller ended the last child with: none of our errors."""
     _start: int = attrs.field(default=0, init=False)
     """Where the output of the last child begins in the log."""
 
@@ -137,19 +139,22 @@ class HookProcess:
         stop = CancelToken.any(caller) if caller is not None else CancelToken()
         run = self.runner.run
         pool = WorkerPool(1, name="puffin-build")
+        task = pool.submit(lambda: run(argv, cwd=Path(cwd), env=env, timeout=self.timeout, cancel=stop))
         try:
-            task = pool.submit(lambda: run(argv, cwd=Path(cwd), env=env, timeout=self.timeout, cancel=stop))
             self._follow(task, follower)
-            return task.result()
-        except TimeoutError as error:
-            raise self.failed(phase, f"it took longer than {self.timeout:g} seconds") from error
-        except OSError as error:
-            raise self.failed(phase, f"{argv[0]} could not be started: {error.strerror or error}") from error
-        except BaseException:
+        except BaseException as error:
             stop.cancel("the build was interrupted")  # whatever ends the wait ends the child
+            self.interruption = error
             raise
         finally:
             pool.close()
+        try:
+            return task.result()
+        except TimeoutError as error:
+            limit = f"{self.timeout:g} seconds" if self.timeout is not None else "allowed"
+            raise self.failed(phase, f"it took longer than {limit}") from error
+        except OSError as error:
+            raise self.failed(phase, f"{argv[0]} could not be started: {error.strerror or error}") from error
 
     def _follow(self, task: Task[Completed], follower: Follower) -> None:
         done: queue.SimpleQueue[None] = queue.SimpleQueue()

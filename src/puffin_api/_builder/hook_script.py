@@ -62,7 +62,10 @@ def _fork(status: str) -> None:
         file.write(str(code))
     # Only a group that was made for this process may be ended: any other is that of who started it.
     if os.getpgrp() == os.getpid():
-        os.killpg(os.getpgrp(), _KILL)
+        try:
+            os.killpg(os.getpgrp(), _KILL)
+        except OSError:
+            pass  # a member belongs to another user now, and is out of reach
     os._exit(code if code >= 0 else 1)  # the child has done all there is to do at an exit
 
 

@@ -8,6 +8,7 @@ import os
 import attrs
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
+from puffin_api._builder.failure import disk_trouble
 from puffin_api._fs import unique_name
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.requirement import parse_requirement
@@ -52,7 +53,7 @@ class Hooks:
         """Return a ``.dist-info`` folder, None where the backend has no hook for it."""
         kind = "editable" if editable else "wheel"
         what = f"prepare_metadata_for_build_{kind}"
-        folder = self._folder()
+        folder = self._folder("prepare-metadata")
         try:
             returned = self._call("prepare-metadata", what, str(folder), _allow_fallback=False)
         except HookMissing:
@@ -78,7 +79,7 @@ class Hooks:
             ) from error
 
     def _built(self, phase: Phase, what: str, metadata_directory: Path | None) -> Path:
-        folder = self._folder()
+        folder = self._folder(phase)
         given = None if metadata_directory is None else str(metadata_directory)
         returned = self._call(phase, what, str(folder), metadata_directory=given)
         path = self._named(phase, what, returned, folder, ".whl")
@@ -107,10 +108,11 @@ class Hooks:
         shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
         return self.process.failed(phase, f"{what} returned {shown}, not {expected}")
 
-    def _folder(self) -> Path:
+    def _folder(self, phase: Phase) -> Path:
         """A new folder: whatever else a backend leaves in it is of no interest."""
         folder = self.scratch / f"result-{unique_name()}"
-        folder.mkdir()
+        with disk_trouble(self.process.package, phase):
+            folder.mkdir()
         return folder
 
     def _call(self, phase: Phase, what: str, *arguments: object, **options: object) -> object:
@@ -128,6 +130,10 @@ class Hooks:
             self.process.log.append((error.traceback or str(error)).encode("utf-8", "backslashreplace"))
             reason = f"the build backend {self.backend.build_backend!r} cannot be imported"
             raise self.process.failed(phase, reason) from error
+        except OSError as error:
+            if error is self.process.interruption:
+                raise
+            raise self.process.failed(phase, f"a file of the call is in trouble: {error}") from error
 
 
 def _run(
