@@ -276,6 +276,26 @@ def headers(environment: Environment) -> set[str]:
     return {path.as_posix(), path.parent.as_posix()}
 
 
+def test_nothing_is_left_where_no_other_tool_was(stage):
+    ours, environment = stage.tools["ours"], stage.environment("ours-alone")
+    bare = Tree.of(environment).entries
+
+    ours.install(environment, stage.older)
+    older = Tree.of(environment).entries
+    ours.replace(environment, stage.newer)
+    newer = Tree.of(environment).entries
+    ours.replace(environment, stage.older)
+    again = Tree.of(environment).entries
+    ours.uninstall(environment, [dist.name for dist in environment.installed()])
+    left = Tree.of(environment).entries
+
+    changed = {path for path, _ in newer.items() ^ stage.fresh["ours"].tree.entries.items()}
+    # Digests of scripts that name the interpreter of their environment stand in them.
+    assert {path for path in changed if not path.endswith("/RECORD")} == set()
+    assert again == older
+    assert left.keys() - bare.keys() == headers(environment)
+
+
 def unexplained(ours: Tree, theirs: Tree) -> dict[str, Difference]:
     """Return how two trees differ, but for what docs/explanation/interop.md says."""
     found = ours.differences(theirs, besides=OWN_WORDS)
