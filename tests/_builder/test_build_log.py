@@ -175,7 +175,6 @@ def test_frames_of_the_machinery_are_left_out(log):
         b'  File "/x/hook_script.py", line 3, in <module>\n'
         b"    main(*sys.argv[1:])\n"
         b"    ~~~~^^^^^^^^^^^^^^^\n"
-        b'  File "<frozen runpy>", line 3, in run\n'
         b'  File "/x/_in_process.py", line 1, in main\n'
         b"    json_out['return_val'] = hook(**hook_input['kwargs'])\n"
         b'  File "/x/setup.py", line 1, in <module>\n'

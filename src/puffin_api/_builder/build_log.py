@@ -24,9 +24,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LOGIN = re.compile(r"(?<=://)[^\s/@'\"]+@")
 # Frames of a traceback that are ours and those of pyproject-hooks: the same in every failure.
-_OUR_FRAME = re.compile(
-    r'  File "(?:[^"]*[\\/])?(?:_in_process|hook_script|runpy)\.py"|  File "<frozen runpy>"'
-)
+_OUR_FRAME = re.compile(r'  File "(?:[^"]*[\\/])?(?:_in_process|hook_script)\.py"')
 
 
 class BuildLog:

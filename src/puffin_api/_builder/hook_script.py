@@ -70,11 +70,15 @@ def _fork(status: str) -> None:
 
 
 def _run(script: str, arguments: Sequence[str]) -> None:
-    import runpy
-
+    # By hand: to load runpy would take as long as most hooks do.
+    module = type(sys)("__main__")
+    module.__file__ = script
+    sys.modules["__main__"] = module
     sys.argv[:] = [script, *arguments]
+    with open(script, "rb") as file:
+        code = compile(file.read(), script, "exec")
     try:
-        runpy.run_path(script, run_name="__main__")
+        exec(code, module.__dict__)  # noqa: S102  # the script of pyproject-hooks
     finally:
         _let_go()
 
