@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
+import attrs
+
 from puffin_api._api.environment import hold
 from puffin_api._installer import transaction
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
-from puffin_api._model.events import LockWaiting
 from puffin_api._model.names import normalize
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
 from puffin_api._wheel.launchers import windows_platform
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.events import Notice
     from puffin_api._model.plan import Plan
+    from puffin_api._preparer.telling import Telling
     from puffin_api.errors import PuffinError
     from puffin_api.protocols import PlanReview, Runner
 
@@ -62,14 +64,27 @@ class Changer:
         errors = self._obstacles(plan)
         return tuple(Blocker(code=error.code, name="", message=str(error)) for error in errors)
 
-    def prepare(self, plan: Plan, pump: Pump) -> PreparedPlan:
-        """Bring all wheels of a plan into the cache."""
+    def using(self, pump: Pump, *, at_once: bool = False) -> AbstractContextManager[None]:
+        """Keep what a call brings into the cache, or takes out of it, from being pruned while it lasts."""
+        return self._parts.using_cache(pump, self._scheme, at_once=at_once)
+
+    def prepare(self, plan: Plan, pump: Pump, here: Iterable[CachedWheel] | None = None) -> PreparedPlan:
+        """Bring all wheels of a plan into the cache; those that were found there are looked at again."""
         self.refuse(plan)
-        here = {wheel.name: wheel for wheel in plan.arriving}
-        packages = [change.package for change in plan.changes if change.package is not None]
-        missing = [package.file for package in packages if package.name not in here]
-        fetched, received = self._parts.prepare(missing, pump)
-        return PreparedPlan(plan=plan, wheels={**here, **fetched}, bytes_downloaded=received)
+        files = [change.package.file for change in plan.changes if change.package is not None]
+        brought = self._parts.bring(files, pump, here=plan.arriving if here is None else here)
+        return PreparedPlan(
+            plan=plan, wheels=brought.wheels, bytes_downloaded=brought.received, notices=brought.notices
+        )
+
+    def renew(self, prepared: PreparedPlan, pump: Pump) -> PreparedPlan:
+        """Bring back what was pruned or damaged since a plan was prepared."""
+        again = self.prepare(prepared.plan, pump, prepared.wheels.values())
+        return attrs.evolve(
+            again,
+            bytes_downloaded=prepared.bytes_downloaded + again.bytes_downloaded,
+            notices=(*prepared.notices, *again.notices),
+        )
 
     def refuse(self, plan: Plan) -> None:
         """Raise whatever speaks against a plan, before anything is downloaded."""
@@ -104,6 +119,7 @@ class Changer:
         if plan.is_empty:
             return InstallReport(notices=plan.notices)
         names = plan.requested if requested is None else frozenset(map(normalize, requested))
+        telling = self._parts.telling(pump)
         result = transaction.commit(
             plan.changes,
             prepared.wheels,
@@ -111,7 +127,7 @@ class Changer:
             executable=self._executable(),
             windows=windows_platform(self._environment.target),
             requested=names,
-            lock=self._lock(pump),
+            lock=self._lock(pump, telling),
             expected_fingerprint=plan.environment_fingerprint,
             linker=self._parts.linker,
             pool=self._parts.pool,
@@ -121,7 +137,7 @@ class Changer:
             restore=plan.undoes,
             compiler=self._compiler(pump) if compiles else None,
         )
-        notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *result.notices)
+        notices: tuple[Notice, ...] = (*plan.notices, *prepared.notices, *telling.notices, *result.notices)
         arrived: tuple[CachedWheel, ...] = tuple(prepared.wheels.values())
         return InstallReport(
             changes=result.changes,
@@ -136,12 +152,14 @@ class Changer:
             restored=result.restored,
         )
 
-    def _lock(self, pump: Pump) -> AbstractContextManager[None]:
+    def _lock(self, pump: Pump, telling: Telling) -> AbstractContextManager[None]:
+        root = self._environment.root
+
         def waiting(_: str, owner: str) -> None:
-            pump.send(LockWaiting(path=str(self._environment.root), owner=owner))
+            telling.waiting(root, owner)
             pump.deliver()
 
-        return hold(self._environment, self._parts.cache.locks(waiting), cancel=pump)
+        return hold(self._environment, self._parts.cache.locks(waiting, telling.degraded), cancel=pump)
 
     def _scheme(self) -> Mapping[str, str]:
         scheme = self._environment.scheme.to_dict()

@@ -149,7 +149,7 @@ class Installer:
             UnsafeArchive: A wheel breaks a safety rule.
             MetadataInvalid: A wheel is not valid.
         """
-        with operation("prepare", reporter, cancel) as pump:
+        with operation("prepare", reporter, cancel) as pump, self._work.using(pump):
             return self._work.prepare(plan, pump)
 
     def install(
@@ -178,12 +178,12 @@ class Installer:
             InstallFailed: The change failed; ``state`` says what became of the environment.
             PuffinError: Resolving or preparing failed; the environment is untouched.
         """
-        with operation("install", reporter, cancel) as pump:
+        with operation("install", reporter, cancel) as pump, self._work.using(pump):
             self._work.check_not_managed()
             commit = partial(self._work.commit, pump=pump, requested=requested, compiles=compile)
             if isinstance(what, PreparedPlan):
-                self._work.refuse(what.plan)  # it may be the work of an installer without a review
-                return self._install_plan(what, pump, if_outdated, commit)
+                # Reviewed again, too: it may be the work of an installer without a review.
+                return self._install_plan(self._work.renew(what, pump), pump, if_outdated, commit)
             if isinstance(what, Plan):
                 return self._install_plan(self._work.prepare(what, pump), pump, if_outdated, commit)
             resolution = self._resolution(what, reporter, cancel)
@@ -198,7 +198,7 @@ class Installer:
         cancel: CancelToken | None = None,
     ) -> InstallReport:
         """Make the environment contain what was resolved and nothing else; see ``install``."""
-        with operation("install", reporter, cancel) as pump:
+        with operation("install", reporter, cancel) as pump, self._work.using(pump):
             self._work.check_not_managed()
             commit = partial(self._work.commit, pump=pump, compiles=compile)
             return self._install_as_is(lambda: self.plan(resolution, mode="sync"), pump, commit)
@@ -259,7 +259,7 @@ class Installer:
             ResolutionFailed: An earlier version is neither kept nor to be had.
             InstallFailed: The change failed; ``state`` says what became of the environment.
         """
-        with operation("undo", reporter, cancel) as pump:
+        with operation("undo", reporter, cancel) as pump, self._work.using(pump, at_once=True):
             self._work.check_not_managed()
             self._work.check_is_here(report)
             make = partial(self._plan_undo, report, reporter, cancel)
