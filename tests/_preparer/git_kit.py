@@ -264,6 +264,11 @@ class GitServer:
         """How often objects were sent."""
         return sum(1 for method, _, body in self.requests if method == "POST" and b"want " in _plain(body))
 
+    @property
+    def greetings(self):
+        """How often somebody has begun to talk."""
+        return sum(1 for method, path, _ in self.requests if method == "GET" and "info/refs" in path)
+
 
 def _plain(body):
     import gzip

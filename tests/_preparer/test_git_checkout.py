@@ -251,7 +251,8 @@ def test_a_submodule_that_is_switched_off_is_left_out(lab, repository, tmp_path)
     with_submodule(repository, "inner", "../../nothing", "1" * 40)
     modules = repository.folder / ".gitmodules"
     modules.write_text(modules.read_text() + "\tupdate = none\n")
-    repository.git("commit", "--quiet", "--all", "--message", "off")
+    repository.git("add", ".gitmodules")
+    repository.git("commit", "--quiet", "--message", "off")
 
     assert files_of(lab.checkout(repository.url)) == [".gitmodules", "pyproject.toml"]
 
@@ -260,10 +261,12 @@ def test_a_command_in_gitmodules_is_not_run(lab, nested, tmp_path):
     trap = tmp_path / "trap"
     modules = nested.folder / ".gitmodules"
     modules.write_text(modules.read_text() + f"\tupdate = !touch {trap}\n")
-    nested.git("commit", "--quiet", "--all", "--message", "trap")
+    nested.git("add", ".gitmodules")
+    nested.git("commit", "--quiet", "--message", "trap")
 
-    lab.checkout(nested.url)
+    tree = lab.checkout(nested.url)
 
+    assert (tree / "vendor/middle/middle.txt").is_file()
     assert not trap.exists()
 
 
@@ -405,6 +408,22 @@ def test_a_damaged_database_is_made_anew(lab, repository, damage, has_moved):
 
     assert f'"{2 if has_moved else 1}.0"' in (again / "pyproject.toml").read_text()
     assert git_status(again) == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["shallow.lock", "packed-refs.lock", "refs/puffin/x.lock", "objects/pack/tmp_pack_x"]
+)
+def test_what_a_killed_git_has_left_is_removed(lab, repository, name):
+    lab.checkout(repository.url, history=False)
+    folder = lab.layout.git_database(parse_git_url(repository.url)[0].repository)
+    (folder / name).write_bytes(b"")
+    made = folder.stat().st_ino
+    repository.write({"a": "b"})
+
+    lab.checkout(repository.url, history=False)
+
+    assert not (folder / name).exists()
+    assert folder.stat().st_ino == made
 
 
 @pytest.mark.parametrize("what", ["file", "empty", "no mark", "half a mark", "other commit"])

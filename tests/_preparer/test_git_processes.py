@@ -94,6 +94,7 @@ def test_eight_processes_fetch_once(lab, repository, tmp_path):
     assert commit == repository.head()
     assert_sound(Path(tree), repository)
     assert server.fetches == 2  # one for it, one for its submodule
+    assert server.greetings == 8 + 2  # each has asked for the branch
     assert list(lab.layout.temporary.iterdir()) == []
 
 
@@ -110,7 +111,7 @@ def test_eight_threads_fetch_once(lab, repository, tmp_path):
 
     assert len(set(trees)) == 1
     assert_sound(trees[0], repository)
-    assert server.fetches == 2
+    assert server.greetings == 1 + 2
     assert len(lab.runner.commands("ls-remote")) == 1
 
 
@@ -137,7 +138,7 @@ def test_who_waits_hears_for_whom(lab, repository):
 
     waiting = lab.reporter.of(LockWaiting)
     assert len(waiting) == 1
-    assert waiting[0].path == f"fetching {url.url}"
+    assert waiting[0].path == str(path)
     assert "something else" in waiting[0].owner
 
 

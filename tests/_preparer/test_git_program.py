@@ -246,6 +246,18 @@ def test_a_login_is_used_and_shown_nowhere(tmp_path, lab, repository):
         assert secret.encode() not in lab.all_bytes() + lab.runner.seen
 
 
+@posix_only
+def test_the_login_that_was_given_counts_before_those_of_the_user(tmp_path, lab, repository):
+    helper = tmp_path / "helper"
+    helper.write_text("#!/bin/sh\necho username=me; echo password=of-the-user\n")
+    helper.chmod(0o755)
+    (lab.home / ".gitconfig").write_text(f"[credential]\n\thelper = {helper}\n")
+    with GitServer(tmp_path / "repos", login=("me", SECRET)) as server:
+        assert lab.checkout(server.url("demo/.git", f"me:{SECRET}")).is_dir()
+    with GitServer(tmp_path / "repos", login=("me", "of-the-user")) as server:
+        assert lab.checkout(server.url("demo/.git")).is_dir()
+
+
 @pytest.mark.parametrize("login", ["${DEMO_USER}:${DEMO_TOKEN}", "me:${DEMO_TOKEN}"])
 def test_variables_are_put_in_when_they_are_used(tmp_path, lab, repository, login):
     env = git_env(lab.home) | {"DEMO_USER": "me", "DEMO_TOKEN": SECRET}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 
@@ -13,6 +17,7 @@ from puffin_api.testing import FailingRunner
 from tests._preparer.git_kit import PROJECT, GitServer, Lab, Repository, needs_git, needs_server
 
 pytestmark = [needs_git, needs_server]
+ODD_NAMES = ["a#b", "ünï/cödé", "a%b", "a,b;c", "a'b", 'a"b', "$(id)", "`id`", "a&b|c", "!x", "+x", "a=b"]
 
 
 @pytest.fixture
@@ -27,14 +32,14 @@ def repository(tmp_path):
     return made
 
 
-@pytest.fixture(params=["file", "smart", "old", "dumb"])
-def url_of(request, tmp_path):
-    """Gives the URL of a repository by one way to reach it; call it when the repository is complete."""
-    if request.param == "file":
+@contextmanager
+def reached(root, way):
+    """Give what gives the URL of a repository that is complete, by one way to reach it."""
+    if way == "file":
         yield lambda repository: repository.url
         return
-    with GitServer(tmp_path / "repos", dumb=request.param == "dumb") as server:
-        server.is_old = request.param == "old"
+    with GitServer(root, dumb=way == "dumb") as server:
+        server.is_old = way == "old"
 
         def url(repository):
             if server.dumb:
@@ -45,14 +50,24 @@ def url_of(request, tmp_path):
         yield url
 
 
+WAYS = ["file", "smart", "old", "dumb"]
+
+
+@pytest.fixture(params=WAYS)
+def url_of(request, tmp_path):
+    with reached(tmp_path / "repos", request.param) as url:
+        yield url
+
+
 def version(tree):
     return (tree / "pyproject.toml").read_text().partition('version = "')[2].partition('"')[0]
 
 
-@pytest.fixture
-def branched(repository):
-    """A repository with a version for each way to name one."""
-    names = {"1.0": repository.head()}
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A repository with a version for each way to name one; nobody changes it."""
+    repository = Repository(tmp_path_factory.mktemp("shared") / "repos" / "demo")
+    names = {"1.0": repository.write({"pyproject.toml": PROJECT.format("1.0")})}
 
     def add(number, *words):
         names[number] = repository.write({"pyproject.toml": PROJECT.format(number)})
@@ -68,8 +83,25 @@ def branched(repository):
     add("8.0", "branch", "cafe123")
     add("9.0", "tag", "--annotate", "--message=x", "pkg@9.0+b")
     add("10.0")
+    for number, name in enumerate(ODD_NAMES):
+        repository.git("branch", name, names[f"{number % 10 + 1}.0"])
     repository.names = names
     return repository
+
+
+@pytest.fixture
+def branched(tmp_path, shared):
+    """A copy of it that may be changed."""
+    copy = Repository.__new__(Repository)
+    copy.folder = shutil.copytree(shared.folder, tmp_path / "repos" / "demo")
+    copy.names = shared.names
+    return copy
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def shared_url(request, shared):
+    with reached(shared.folder.parent, request.param) as url:
+        yield url(shared)
 
 
 @pytest.mark.parametrize(
@@ -91,20 +123,20 @@ def branched(repository):
         ("@refs/tags/annotated", "3.0"),
     ],
 )
-def test_every_kind_of_name_leads_to_its_commit(lab, branched, url_of, revision, expected):
-    url = url_of(branched) + revision
+def test_every_kind_of_name_leads_to_its_commit(lab, shared, shared_url, revision, expected):
+    url = shared_url + revision
 
     commit = lab.resolve(url)
 
-    assert commit == branched.names[expected]
+    assert commit == shared.names[expected]
     assert version(lab.checkout(url)) == expected
 
 
 @pytest.mark.parametrize("length", [40, 12, 7])
 @pytest.mark.parametrize("number", ["1.0", "4.0"])
-def test_commits_are_found_by_their_beginning(lab, branched, url_of, length, number):
-    commit = branched.names[number]
-    url = f"{url_of(branched)}@{commit[:length]}"
+def test_commits_are_found_by_their_beginning(lab, shared, shared_url, length, number):
+    commit = shared.names[number]
+    url = f"{shared_url}@{commit[:length]}"
 
     assert lab.resolve(url) == commit
     assert version(lab.checkout(url)) == number
@@ -121,19 +153,16 @@ def test_a_commit_that_no_branch_or_tag_leads_to_is_found(lab, repository, url_o
     assert version(tree) == "2.0"
 
 
-def test_the_commit_that_a_tree_has_knows_its_tags(lab, branched, url_of):
-    tree = lab.checkout(f"{url_of(branched)}@feature/deep.er")
+def test_the_commit_that_a_tree_has_knows_its_tags(lab, shared, shared_url):
+    tree = lab.checkout(f"{shared_url}@feature/deep.er")
 
-    assert git_in(tree, "describe", "--tags") == f"both-2-g{branched.names['6.0'][:7]}"
+    assert git_in(tree, "describe", "--tags") == f"both-2-g{shared.names['6.0'][:7]}"
     assert git_in(tree, "status", "--porcelain", "--ignored") == ""
     assert git_in(tree, "rev-parse", "--is-shallow-repository") == "false"
     assert git_in(tree, "rev-list", "--count", "HEAD") == "6"
 
 
 def git_in(tree, *words):
-    import os
-    import subprocess
-
     env = {"PATH": os.environ["PATH"], "HOME": str(tree.parent), "GIT_CONFIG_NOSYSTEM": "1"}
     done = subprocess.run(["git", *words], cwd=tree, env=env, capture_output=True, check=True)
     return done.stdout.decode().strip()
@@ -340,17 +369,11 @@ def test_two_thousand_refs_are_no_burden(lab, repository, tmp_path):
     assert len(caught.value.hint) < 200
 
 
-@pytest.mark.parametrize(
-    "name", ["a#b", "ünï/cödé", "a%b", "a,b;c", "a'b", 'a"b', "$(id)", "`id`", "a&b|c", "!x", "+x", "a=b"]
-)
-def test_odd_names_are_names(lab, repository, url_of, name):
-    from urllib.parse import quote
+@pytest.mark.parametrize("number", range(len(ODD_NAMES)))
+def test_odd_names_are_names(lab, shared, shared_url, number):
+    url = f"{shared_url}@{quote(ODD_NAMES[number])}"
 
-    commit = repository.write({"a": "b"})
-    repository.git("branch", name)
-    repository.write({"a": "c"})
-
-    assert lab.resolve(f"{url_of(repository)}@{quote(name)}") == commit
+    assert lab.resolve(url) == shared.names[f"{number % 10 + 1}.0"]
 
 
 @pytest.mark.parametrize("name", ["master", "main"])
@@ -373,6 +396,15 @@ def test_longer_names_of_commits_work(lab, tmp_path, url_of):
     assert lab.resolve(f"{url_of(made)}@{commit[:10]}") == commit
 
 
+def test_a_repository_that_was_made_anew_with_longer_names_is_another_one(lab, repository):
+    lab.checkout(repository.url)
+    shutil.rmtree(repository.folder)
+    made = Repository(repository.folder, options=["--object-format=sha256"])
+    made.write({"pyproject.toml": PROJECT.format("2.0")})
+
+    assert version(lab.checkout(made.url)) == "2.0"
+
+
 @pytest.mark.parametrize("revision", ["", "@main", "@v1", "@{short}"])
 def test_offline_the_last_answer_counts(lab, repository, tmp_path, revision):
     repository.git("tag", "v1")
@@ -385,6 +417,20 @@ def test_offline_the_last_answer_counts(lab, repository, tmp_path, revision):
 
     assert lab.resolve(url, store) == first
     assert version(lab.checkout(url, store)) == "1.0"
+
+
+def test_offline_a_branch_that_was_gone_does_not_count_before_the_tag(lab, repository, tmp_path):
+    first = repository.head()
+    repository.git("tag", "both")
+    repository.write({"a": "b"})
+    repository.git("branch", "both")
+    with GitServer(tmp_path / "repos") as server:
+        url = server.url("demo/.git@both")
+        assert lab.resolve(url) == repository.head()
+        repository.git("branch", "--delete", "--force", "both")
+        assert lab.resolve(url) == first
+
+    assert lab.resolve(url, lab.store(offline=True)) == first
 
 
 @pytest.mark.parametrize("revision", ["", "@main", "@abcdef1", f"@{'f' * 40}"])

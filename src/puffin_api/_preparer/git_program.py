@@ -167,16 +167,12 @@ class GitProgram:
 
 def _settings(idle: int) -> dict[str, str]:
     """Return what git is told on every call, whatever the user's own settings are."""
-    settings = {
+    return {
         "safe.directory": "*",  # the cache may belong to somebody else; we look at nothing but it
         "core.hooksPath": os.devnull,
         "core.fsmonitor": "false",
         "core.askPass": "",
         "core.attributesFile": os.devnull,
-        # The same bytes everywhere.
-        "core.autocrlf": "false",
-        "core.eol": "lf",
-        "core.safecrlf": "false",
         "core.protectHFS": "true",
         "core.protectNTFS": "true",
         "core.longpaths": "true",
@@ -192,11 +188,7 @@ def _settings(idle: int) -> dict[str, str]:
         "transfer.unpackLimit": "1",
         "submodule.recurse": "false",
         "protocol.version": "2",
-        "protocol.allow": "never",
     }
-    if os.name != "nt":
-        settings |= {"core.symlinks": "true", "core.fileMode": "true"}
-    return {**settings, **{f"protocol.{name}.allow": "always" for name in PROTOCOLS}}
 
 
 def _login_settings(address: str) -> list[str]:

@@ -56,7 +56,7 @@ class GitRepositories:
             clear_for_file(path),
             what=what,
             cancel=call.pump,
-            on_wait=lambda _, owner: call.telling.waiting(what, owner),
+            on_wait=lambda _, owner: call.telling.waiting(path, owner),
             on_degraded=call.telling.degraded,
         )
         with hold, translated(self.layout.root):

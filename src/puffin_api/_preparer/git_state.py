@@ -28,7 +28,7 @@ def current_commit(tree: str | os.PathLike[str]) -> str:
     for _ in range(_MOST_HOPS):
         if not text.startswith("ref:"):
             break
-        text = _reference(folder, common, text.removeprefix("ref:").strip())
+        text = _reference(common, text.removeprefix("ref:").strip())
     if _COMMIT(text):
         return text
     return " ".join(_read(common, "reftable/tables.list").split())
@@ -71,10 +71,10 @@ def _common_folder(folder: str) -> str:
     return os.path.join(folder, _read(folder, "commondir") or ".")
 
 
-def _reference(folder: str, common: str, ref: str) -> str:
+def _reference(common: str, ref: str) -> str:
     if not _REF(ref) or ".." in ref.split("/"):
         return ""
-    return _read(folder, ref) or _read(common, ref) or dict(_packed(common)).get(ref, "")
+    return _read(common, ref) or dict(_packed(common)).get(ref, "")
 
 
 def _packed(common: str) -> Iterator[tuple[str, str]]:

@@ -142,11 +142,12 @@ def _run(program: GitProgram, tree: Path, pump: Pump, *arguments: str) -> str:
 
 
 def _config(commit: str) -> str:
+    """Return settings that make the files the same everywhere, whatever the user's own are."""
     version, extension = (0, "") if len(commit) == 40 else (1, "[extensions]\n\tobjectformat = sha256\n")
     links = "" if os.name == "nt" else "\tsymlinks = true\n\tfilemode = true\n"
     return (
         f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n"
-        f"\tautocrlf = false\n\teol = lf\n{links}[gc]\n\tauto = 0\n{extension}"
+        f"\tautocrlf = false\n\teol = lf\n\tsafecrlf = false\n{links}[gc]\n\tauto = 0\n{extension}"
     )
 
 
