@@ -65,6 +65,18 @@ OUTPUTS = [
     ),
     ("error in demo setup command: use_2to3 is invalid.", "setuptools<58"),
     ("LookupError: setuptools-scm was unable to detect version for /x.", "SETUPTOOLS_SCM_PRETEND_VERSION"),
+    (
+        '../cairo/meson.build:31:12: ERROR: Dependency "cairo" not found (tried pkg-config and cmake)',
+        "'cairo'",
+    ),
+    ("No package 'libffi' found", "'libffi'"),
+    ("Package libpq was not found in the pkg-config search path.", "'libpq'"),
+    ("Package 'gmp', required by 'virtual:world', not found", "'gmp'"),
+    ("CMake Error: Could NOT find ZLIB (missing: ZLIB_LIBRARY ZLIB_INCLUDE_DIR)", "'ZLIB'"),
+    ('Could not find a package configuration file provided by "pybind11" with any', "'pybind11'"),
+    ("meson-python: error: The package requires Python version >=3.12, running on 3.11.7", "newer Python"),
+    ("error: [6] Could not resolve hostname (Could not resolve host: crates.invalid)", "crates.invalid"),
+    ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "network"),
     ("OSError: [Errno 28] No space left on device", "disk is full"),
 ]
 

@@ -84,6 +84,10 @@ def _library(name: str) -> str:
     return f"Install the library {name!r} (often in a package named lib{name}-dev or {name}-devel)."
 
 
+def _host(name: str) -> str:
+    return f"The build itself wants to fetch something from {name}, which it cannot reach."
+
+
 # The first that is found counts: what is more telling stands before what follows from it.
 _RULES: tuple[tuple[str, Advice], ...] = (
     (r"No space left on device|ENOSPC", "The disk is full."),
@@ -95,6 +99,9 @@ _RULES: tuple[tuple[str, Advice], ...] = (
     (rf"fatal error C1083: [^']*'{_HEADER}'", _header),
     (r"(?:cannot find|library not found for|unable to find library) -l:?([\w.+-]+)", _library),
     (r"fatal error LNK1181: [^']*'([\w.+-]+)\.lib'", _library),
+    (r"Dependency \"([\w.+-]+)\" not found|No package '([\w.+-]+)' found", _library),
+    (r"Package '?([\w.+-]+)'?,? (?:was not found in the pkg-config|required by)", _library),
+    (r"Could NOT find (\w+) \(missing|configuration file provided by \"([\w.+-]+)\"", _library),
     (
         r"Microsoft Visual C\+\+ [\d.]+ or greater is required|Unable to find vcvarsall\.bat",
         "Install the Microsoft C++ Build Tools.",
@@ -117,7 +124,16 @@ _RULES: tuple[tuple[str, Advice], ...] = (
         r"setuptools[-_]scm was unable to detect version",
         "The tree does not tell its version: set the variable SETUPTOOLS_SCM_PRETEND_VERSION for the build.",
     ),
+    (
+        r"requires Python version [^,]*, running on",
+        "This version needs a newer Python: choose an older version of the project or a newer Python.",
+    ),
     (r"ModuleNotFoundError: No module named '([\w.]+)'", _module),
+    (r"Could not resolve host(?:name)?: ([\w.-]+)", _host),
+    (
+        r"Temporary failure in name resolution|Network is unreachable",
+        "The build itself wants to fetch something from the network, which it cannot reach.",
+    ),
 )
 _COMPILED = tuple((re.compile(pattern, re.MULTILINE), advice) for pattern, advice in _RULES)
 
@@ -128,5 +144,5 @@ def hint_for(lines: Sequence[str]) -> str:
     for pattern, advice in _COMPILED:
         match = pattern.search(text)
         if match is not None:
-            return advice if isinstance(advice, str) else advice(match[1])
+            return advice if isinstance(advice, str) else advice(match[match.lastindex or 0])
     return ""
