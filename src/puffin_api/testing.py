@@ -7,6 +7,7 @@ beyond the loopback interface.
 from __future__ import annotations
 
 from puffin_api._testing.doubles import FailingRunner, RecordingReporter
+from puffin_api._testing.fake_build_context import FakeBuildContext
 from puffin_api._testing.fake_index import FakeIndex
 from puffin_api._testing.fake_releases import FakeReleaseSource
 from puffin_api._testing.fake_transport import FakeResponse, FakeTransport
@@ -16,6 +17,7 @@ from puffin_api._testing.wheels import make_sdist, make_wheel
 
 __all__ = [
     "FailingRunner",
+    "FakeBuildContext",
     "FakeIndex",
     "FakeReleaseSource",
     "FakeResponse",
