@@ -173,6 +173,7 @@ def test_without_history_only_the_files_are_fetched(lab, branched):
 
     assert version(tree) == "10.0"
     assert git_in(tree, "rev-list", "--count", "HEAD") == "1"
+    assert git_in(tree, "tag") == ""
     assert git_in(tree, "status", "--porcelain") == ""
 
 

@@ -134,7 +134,7 @@ class GitDatabase:
         try:
             source = ref or commit
             if history:
-                tags = ("--prune", _TAGS)  # all of them: those of its history do not come by themselves
+                tags = ("--prune", _TAGS)  # all of them: a server does not say which are in the history
                 self._fetch(f"+{source}:{_WHOLE}/{commit}", *self._depth(history=True), *tags)
             else:
                 self._fetch(f"+{source}:{_FETCHED}/{commit}", *self._depth(history=False))
@@ -168,17 +168,9 @@ class GitDatabase:
     def _fetch(self, *words: str) -> None:
         options = [word for word in words if word.startswith("--")]
         refs = [word for word in words if not word.startswith("--")]
-        self._call(
-            "fetch",
-            "--quiet",
-            "--force",
-            "--update-shallow",
-            *options,
-            "--",
-            self._address,
-            *refs,
-            folder=self.folder,
-        )
+        # Tags come only where they are asked for: which ones would follow depends on server and protocol.
+        command = ("fetch", "--quiet", "--force", "--no-tags", "--update-shallow", *options)
+        self._call(*command, "--", self._address, *refs, folder=self.folder)
 
     def _depth(self, *, history: bool) -> tuple[str, ...]:
         is_cut = os.path.exists(self.folder / "shallow")
