@@ -141,6 +141,17 @@ def test_the_format_before_all_others(tmp_path):
     assert tree(top) == {"setup.py": b"x"}
 
 
+def test_the_prefix_of_a_name_is_something_else_in_the_format_of_gnu(tmp_path):
+    split = member("setup.py", b"x", prefix=b"demo/sub")
+    times = member("demo/setup.py", b"x", magic=b"ustar  \0", prefix=b"14312345670")
+
+    assert tree(unpack(tmp_path, tar_gz(split, times))) == {
+        "setup.py": b"x",
+        "sub": None,
+        "sub/setup.py": b"x",
+    }
+
+
 def test_folders_are_made_where_no_entry_announces_them(tmp_path):
     assert tree(unpack(tmp_path, tar_gz(member("a/b/c/d", b"x")))) == {"b": None, "b/c": None, "b/c/d": b"x"}
 

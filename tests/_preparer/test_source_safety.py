@@ -7,6 +7,7 @@ import itertools
 import lzma
 import os
 import tarfile
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from puffin_api._preparer.source_archive import second_opinion, unpack_source
 from puffin_api._preparer.source_rules import SOURCE_RULES, broken_part
+from puffin_api._preparer.tar_stream import PIECE
 from puffin_api._preparer.tree_rules import SourceEntry, TreeRules
 from puffin_api._testing.wheels import make_sdist
 from puffin_api._zip import ZIP_RULES
@@ -287,6 +289,31 @@ def test_the_standard_library_is_asked_too(tmp_path, entry, rule):
     second_opinion(SourceEntry("demo", "folder"), str(tmp_path), "demo.tar")
 
 
+@pytest.mark.parametrize("entry", [link("demo/x", "setup.py"), member("demo/.x"), folder("demo/ä")])
+def test_what_the_standard_library_refuses_is_refused(tmp_path, monkeypatch, entry):
+    def refuse(asked, path):
+        raise tarfile.OutsideDestinationError(asked, path)
+
+    monkeypatch.setattr(tarfile, "data_filter", refuse, raising=False)
+
+    error, _ = refusal(tmp_path, tar_gz(MARK, entry), "demo-1.0.tar.gz")
+
+    assert error.rule in {"link-outside", "parent-path"}
+
+
+def test_a_link_in_a_zip_archive_is_not_read_into_memory_at_any_size(tmp_path):
+    content = craft([Member("demo/x", bytes(16 << 20), mode=LINK)])
+    tracemalloc.start()
+    try:
+        error, _ = refusal(tmp_path, content, "demo-1.0.zip")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert error.rule == "name-too-long"
+    assert peak < 8 << 20
+
+
 # -- damage
 
 
@@ -302,6 +329,15 @@ def test_data_after_the_end_is_refused(tmp_path, compress):
         error, _ = refusal(place, compress(tar(MARK)) + rest, filename)
         # The beginning of what might be another stream is one that is cut off.
         assert error.rule in {"data-after-end", "truncated"}
+
+
+def test_damage_in_a_second_stream_is_damage(tmp_path):
+    second = bytearray(gzip.compress(tar(member("demo/x", os.urandom(3 * PIECE)))))
+    second[-6] ^= 1  # of the checksum: most output has been read by then
+
+    error, _ = refusal(tmp_path, gzip.compress(MARK) + second, "demo-1.0.tar.gz")
+
+    assert error.rule == "damaged-data"
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])

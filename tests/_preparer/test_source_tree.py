@@ -174,6 +174,33 @@ def test_links_that_lead_in_a_circle_are_not_followed(project):
     assert tree_stamp(project) == tree_stamp(project)
 
 
+def test_a_link_to_another_folder_of_the_same_looks_is_another_link(project):
+    for name in ("one", "two"):
+        put(project / name / "file")
+        os.utime(project / name, (1, 1))
+    (project / "link").symlink_to("one")
+    before = tree_stamp(project)
+
+    (project / "link").unlink()
+    (project / "link").symlink_to("two")
+
+    assert tree_stamp(project) != before
+
+
+def test_the_order_in_which_files_were_made_does_not_matter(tmp_path):
+    names = [f"{name}.py" for name in "qwertzuiopasdfghjkl"]
+    for tree, order in (("a", names), ("b", names[::-1])):
+        for name in order:
+            put(tmp_path / tree / name)
+
+    assert tree_stamp(tmp_path / "a") == tree_stamp(tmp_path / "b")
+
+
+def test_other_keys_are_another_stamp_even_where_nothing_is_found(project):
+    assert tree_stamp(project, [FileKey("a")]) != tree_stamp(project, [FileKey("b")])
+    assert tree_stamp(project, [FileKey("a")]) == tree_stamp(project, [FileKey("a"), FileKey("a")])
+
+
 def test_a_tree_that_is_not_there_has_a_stamp_too(tmp_path, project):
     assert tree_stamp(tmp_path / "none") != tree_stamp(project)
 
@@ -300,6 +327,7 @@ def test_a_pyproject_that_declares_nothing_is_as_good_as_none(project, text):
         ("**", "src/demo/__init__.py", ".git/x"),
         ("data.bin", "data.bin", "setup.py"),
         ("src/demo/build/*", "src/demo/build/deep.py", "src/demo/__init__.py"),
+        ("src/demo/**", "src/demo/build/deep.py", "src/c/a.c"),
         ("new.txt", "new.txt", "setup.py"),
         ("../beside/*.toml", "../beside/x.toml", "data.bin"),
     ],

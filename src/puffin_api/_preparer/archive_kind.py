@@ -52,4 +52,4 @@ def is_header(block: bytes) -> bool:
     rest = block[:148] + block[156:]
     unsigned = 8 * ord(" ") + sum(rest)
     # Some old tools took the bytes for signed numbers.
-    return told in (unsigned, unsigned - 256 * sum(byte >> 7 for byte in rest))
+    return told == unsigned or told == unsigned - 256 * sum(byte >> 7 for byte in rest)

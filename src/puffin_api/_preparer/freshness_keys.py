@@ -98,7 +98,8 @@ def _parsed(item: object) -> FreshnessKey | None:
             return GitKey(commit=True)
         case {"git": dict() as parts, **others} if not others:
             return _git(parts)
-    return None
+        case _:
+            return None
 
 
 def _file(pattern: str) -> FileKey | None:

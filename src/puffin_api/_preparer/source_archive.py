@@ -12,6 +12,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import shutil
 import tarfile
 
@@ -37,6 +38,8 @@ MARKS = ("pyproject.toml", "setup.py", "PKG-INFO")
 """Each of these files tells the top folder of sources."""
 _EARLIEST, _LATEST = 315_532_800, 4_354_819_198
 """1980 and the end of 2107, between which zip archives can date a file."""
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/|$))+", re.ASCII).fullmatch
+"""Names in which nothing leads elsewhere on any system."""
 _TAR_TYPES = {"file": tarfile.REGTYPE, "folder": tarfile.DIRTYPE, "link": tarfile.SYMTYPE}
 
 
@@ -143,7 +146,8 @@ def second_opinion(entry: SourceEntry, root: str, archive: str) -> None:
         UnsafeArchive: The standard library would not unpack the entry.
     """
     data_filter = getattr(tarfile, "data_filter", None)
-    if data_filter is None:
+    # It asks the file system for every part of the path: for names like these, to no purpose.
+    if data_filter is None or (entry.kind in ("file", "folder") and _PLAIN(entry.name)):
         return
     member = tarfile.TarInfo(entry.name)
     member.type = _TAR_TYPES.get(entry.kind, tarfile.LNKTYPE)

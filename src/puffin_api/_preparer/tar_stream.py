@@ -119,7 +119,6 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(31)
-        self._is_full = False
 
     @property
     def eof(self) -> bool:
@@ -131,13 +130,11 @@ class _Gzip:
 
     @property
     def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail and not self._is_full
+        # Behind the last byte of output comes the checksum, so that what is left unread tells it all.
+        return not self._inner.unconsumed_tail
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        out = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-        # There may be more, even where all input has been taken.
-        self._is_full = len(out) == max_length
-        return out
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
 
 
 def _unpacked(file: BinaryIO, kind: str, archive: str) -> Iterator[bytes]:
