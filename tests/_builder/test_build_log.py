@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,31 @@ def test_lines_beyond_what_can_be_read_are_counted(log):
     log.append(b"z\n")
     follower.read()
     assert told[LINES_PER_SECOND:] == ["... 7 more lines, which are in the log ...", "z"]
+
+
+def test_whoever_writes_all_the_time_does_not_keep_the_reader(log):
+    clock = Clock()
+    follower, told = follow(log, clock)
+    log.append(b"x\n" * 10_000_000)
+
+    follower.read()
+    clock.now = 2.0
+    follower.read()
+
+    assert told[-1] == "x"
+    assert len(told) == 2 * LINES_PER_SECOND + 1
+
+
+def test_a_pipe_in_place_of_the_log_holds_nobody_up(log):
+    follower, told = follow(log)
+    log.remove()
+    os.mkfifo(log.path)
+
+    log.append(b"lost")
+    follower.finish()
+
+    assert told == []
+    assert log.tail() == ()
 
 
 def test_what_was_left_out_last_is_counted_at_the_end(log):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
+import sys
 import time
 
 from puffin_api._fs import unique_name
@@ -12,10 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from typing import BinaryIO, Literal
 
 LINES_PER_SECOND = 100
 """More than anybody can read; what a backend prints beyond is in the log only."""
 _CHUNK = 1 << 16
+_CHUNKS_AT_ONCE = 64
 _LONGEST_LINE = 2000
 _TAIL_LINES = 40
 _TAIL_BYTES = 1 << 17
@@ -47,7 +52,7 @@ class BuildLog:
     def append(self, data: bytes) -> None:
         """Add what did not get there by itself."""
         if data:
-            with open(self.path, "ab") as file:
+            with contextlib.suppress(OSError), open_regular(self.path, "ab") as file:
                 file.write(data)
 
     def tail(self, start: int = 0) -> tuple[str, ...]:
@@ -55,7 +60,7 @@ class BuildLog:
         size = self.size
         begin = max(start, size - _TAIL_BYTES)
         try:
-            with open(self.path, "rb") as file:
+            with open_regular(self.path) as file:
                 file.seek(begin)
                 data = file.read(_TAIL_BYTES)
         except OSError:
@@ -99,10 +104,14 @@ class Follower:
         self._told = 0
         self._left_out = 0
 
-    def read(self) -> None:
-        """Tell the lines that have been finished since the last time."""
+    def read(self, most: int = _CHUNKS_AT_ONCE) -> None:
+        """Tell the lines that have been finished since the last time.
+
+        Args:
+            most: Chunks to read: whoever writes all the time must not keep the reader here.
+        """
         self._next_second()
-        for chunk in self._chunks():
+        for chunk in self._chunks(most):
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             if len(self._rest) > _CHUNK:
                 lines, self._rest = [*lines, self._rest], b""
@@ -110,16 +119,19 @@ class Follower:
 
     def finish(self) -> None:
         """Tell what is left."""
-        self.read()
+        self.read(sys.maxsize)
         if self._rest:
             self._take([self._rest])
         self._tell_left_out()
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self, most: int) -> Iterator[bytes]:
         try:
-            with open(self._path, "rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._offset)
-                while chunk := file.read(_CHUNK):
+                for _ in range(most):
+                    chunk = file.read(_CHUNK)
+                    if not chunk:
+                        return
                     self._offset += len(chunk)
                     yield chunk
         except OSError:
@@ -142,6 +154,23 @@ class Follower:
         if self._left_out:
             self._tell(f"... {self._left_out} more lines, which are in the log ...")
             self._left_out = 0
+
+
+def open_regular(path: str, mode: Literal["rb", "ab"] = "rb") -> BinaryIO:
+    """Open a file that a backend could have put a pipe in place of, at which we would wait for ever.
+
+    Raises:
+        OSError: There is no regular file.
+    """
+    file = open(path, mode, opener=_without_waiting)  # noqa: SIM115  # the caller's to close
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is no regular file")
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
 
 
 def readable(line: bytes) -> str:

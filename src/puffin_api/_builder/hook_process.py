@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from puffin_api._builder.build_log import Follower
+from puffin_api._builder.build_log import Follower, open_regular
 from puffin_api._builder.failure import ending, failed
 from puffin_api._concurrency import WorkerPool
 from puffin_api._model.cancel import CancelToken
@@ -177,7 +177,7 @@ class HookProcess:
         """
         path = os.path.join(folder, "output.json")
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 result: object = json.load(file)
         except FileNotFoundError:
             raise self.failed(phase, "the build backend ended without a result", exit_code=0) from None
@@ -194,7 +194,7 @@ class HookProcess:
 def _exit_code(status: str, completed: Completed) -> int:
     """How the hook ended; the child that told has ended itself with all of its group."""
     try:
-        with open(status, encoding="ascii") as file:
+        with open_regular(status) as file:
             return int(file.read())
     except (OSError, ValueError):
         return completed.returncode

@@ -58,15 +58,24 @@ def _fork(status: str) -> None:
         return
     _, state = os.waitpid(child, 0)
     code = -os.WTERMSIG(state) if os.WIFSIGNALED(state) else os.WEXITSTATUS(state)
-    with open(status, "w") as file:
-        file.write(str(code))
     # Only a group that was made for this process may be ended: any other is that of who started it.
-    if os.getpgrp() == os.getpid():
+    if _tell(status, code) and os.getpgrp() == os.getpid():
         try:
             os.killpg(os.getpgrp(), _KILL)
         except OSError:
             pass  # a member belongs to another user now, and is out of reach
     os._exit(code if code >= 0 else 1)  # the child has done all there is to do at an exit
+
+
+def _tell(status: str, code: int) -> bool:
+    """Write the exit code down, unless the backend has put something in the way."""
+    try:
+        file = os.open(status, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        return False
+    os.write(file, str(code).encode("ascii"))
+    os.close(file)
+    return True
 
 
 def _run(script: str, arguments: Sequence[str]) -> None:
