@@ -103,6 +103,7 @@ class Bench:
     def _change(self, fault):
         client = self.site.client()
         installer = Installer(self.environment, client)
+        installer.prepare(self._extra.plan)  # opens the cache, whose faults are not what is looked at here
 
         def change():
             with client:  # closing waits for what is still removed
