@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -187,13 +188,18 @@ def test_a_link_to_another_folder_of_the_same_looks_is_another_link(project):
     assert tree_stamp(project) != before
 
 
-def test_the_order_in_which_files_were_made_does_not_matter(tmp_path):
-    names = [f"{name}.py" for name in "qwertzuiopasdfghjkl"]
-    for tree, order in (("a", names), ("b", names[::-1])):
-        for name in order:
-            put(tmp_path / tree / name)
+def test_the_order_in_which_the_system_lists_files_does_not_matter(project, monkeypatch):
+    before = tree_stamp(project)
+    scandir = os.scandir
 
-    assert tree_stamp(tmp_path / "a") == tree_stamp(tmp_path / "b")
+    @contextlib.contextmanager
+    def backwards(folder):
+        with scandir(folder) as entries:
+            yield sorted(entries, key=lambda entry: entry.name, reverse=True)
+
+    monkeypatch.setattr(os, "scandir", backwards)
+
+    assert tree_stamp(project) == before
 
 
 def test_other_keys_are_another_stamp_even_where_nothing_is_found(project):
