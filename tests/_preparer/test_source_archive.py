@@ -7,6 +7,7 @@ import io
 import lzma
 import os
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -361,6 +362,15 @@ def test_a_cancel_is_seen_within_large_files(tmp_path, kind):
 
     assert (tmp_path / "target" / "demo-1.0" / "first").stat().st_size < size
     assert not (tmp_path / "target" / "demo-1.0" / "second").exists()
+
+
+@pytest.mark.parametrize(("kind", "module"), [("tar.bz2", "bz2"), ("tar.xz", "lzma")])
+def test_a_python_without_the_method_says_so(tmp_path, monkeypatch, kind, module):
+    content = make_sdist("demo", "1.0", kind=kind)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(MetadataInvalid, match=f"this Python has no module '{module}'"):
+        unpack(tmp_path, content, f"demo-1.0.{kind}")
 
 
 # -- bounds
