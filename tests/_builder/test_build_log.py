@@ -84,6 +84,15 @@ def test_whoever_writes_all_the_time_does_not_keep_the_reader(log):
     assert len(told) == 2 * LINES_PER_SECOND + 1
 
 
+def test_at_the_end_nothing_is_left_unread(log):
+    follower, told = follow(log)
+    log.append(b"x\n" * 10_000_000)
+
+    follower.finish()
+
+    assert told[-1] == f"... {10_000_000 - LINES_PER_SECOND} more lines, which are in the log ..."
+
+
 def test_a_pipe_in_place_of_the_log_holds_nobody_up(log):
     follower, told = follow(log)
     log.remove()

@@ -13,6 +13,7 @@ TARGET = Target.for_platform("3.12", "manylinux_2_28_x86_64")
 def index():
     index = FakeIndex()
     index.add("backend", "1.0", files={"backend.py": "VERSION = 1\n"})
+    index.add("backend", "9.0")
     index.add("backend", "10.0", requires=["dep>=1", "old; python_version < '3'"], files={"backend.py": ""})
     index.add("dep", "1.5", requires=["backend"])
     index.add("dep", "2.0")
