@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-import puffin_api._api.resolver as facade
+import puffin_api._api.solving as facade
 from puffin_api import Cache, Client, Resolver, Target
 from puffin_api._resolver.advice import Advisor
 from puffin_api.errors import Cancelled, PuffinError

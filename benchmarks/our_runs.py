@@ -10,7 +10,7 @@ import attrs
 from packaging.markers import default_environment
 from packaging.tags import sys_tags
 
-import puffin_api._api.resolver as facade
+import puffin_api._api.solving as facade
 from puffin_api import Resolver
 from puffin_api._resolver.solve import Solver
 from puffin_api.errors import ResolutionFailed

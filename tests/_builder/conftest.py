@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from puffin_api._builder.build import Builder
-from puffin_api._builder.build_settings import BuildSettings
 from puffin_api._concurrency import Pump
 from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._interpreter.probe import current_info
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.resolution import Resolution
 from puffin_api.testing import RecordingReporter
 

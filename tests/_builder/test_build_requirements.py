@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from puffin_api._builder.build_settings import BuildSettings
 from puffin_api._builder.build_stack import NO_BUILD, BuildStack
 from puffin_api._concurrency import SILENT
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.resolution import Resolution, ResolvedPackage
 from puffin_api.errors import (
     BuildFailed,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from puffin_api._builder.build_settings import BuildSettings
+from puffin_api._model.build_settings import BuildSettings
 
 
 def test_names_are_taken_in_any_form():

@@ -10,9 +10,9 @@ import zipfile
 
 import pytest
 
-from puffin_api._builder.build_settings import BuildSettings
 from puffin_api._concurrency import SILENT
 from puffin_api._interpreter.host import SubprocessRunner
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.events import BuildFinished, BuildOutput, BuildStarted
 from puffin_api.testing import FailingRunner
 

@@ -9,8 +9,8 @@ import threading
 import attrs
 import pytest
 
-from puffin_api._builder.build_settings import BuildSettings
 from puffin_api._concurrency import SILENT
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.cancel import CancelToken
 from puffin_api._model.events import BuildFinished, BuildOutput
 from puffin_api.errors import BuildFailed, Cancelled, DeadlineExceeded

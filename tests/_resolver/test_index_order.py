@@ -12,7 +12,7 @@ from puffin_api._model.target import Target
 from puffin_api._resolver.candidates import Candidates, Policy, is_file
 from puffin_api._resolver.snapshot import Snapshot
 
-POLICY = Policy(Target.for_platform("3.12"), sources=True)
+POLICY = Policy(Target.for_platform("3.12"), sources="allowed")
 OWNERS = st.lists(st.integers(0, 2), min_size=1, max_size=8)
 
 

@@ -137,9 +137,9 @@ def unchanged(environment):
     assert tree(environment.root) == before
 
 
-def failure(environment, client, *requirements, resolver=None):
+def failure(environment, client, *requirements, **options):
     """Ask for an install that fails: the error, after a look that nothing changed."""
-    installer = Installer(environment, client, resolver=resolver)
+    installer = Installer(environment, client, **options)
     with unchanged(environment):
         error = find_error(lambda: installer.install(requirements))
     assert error is not None, "it succeeded"

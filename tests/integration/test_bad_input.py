@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from puffin_api import Index, Installer, Refresh, Resolver, RetryPolicy, Timeouts, Tls
+from puffin_api import BuildPolicy, Index, Installer, Refresh, Resolver, RetryPolicy, Timeouts, Tls
 from puffin_api.errors import (
     AuthenticationRequired,
     BuildForbidden,
@@ -102,7 +102,10 @@ def test_two_requirements_that_exclude_each_other_are_both_named(environment, in
     ("files", "code"),
     [
         (wheel("odd", "1.0", tags="cp27-cp27m-win32"), "incompatible-tags"),
-        ({"odd-1.0.tar.gz": make_sdist("odd", "1.0")}, "needs-build"),
+        (
+            {"odd-1.0.tar.gz": make_sdist("odd", "1.0", dynamic=["Requires-Dist"])},
+            "needs-build",
+        ),
         (wheel("odd", "1.0", requires_python="<3"), "requires-python"),
     ],
 )
@@ -110,7 +113,7 @@ def test_two_requirements_that_exclude_each_other_are_both_named(environment, in
 def test_no_file_for_the_target(environment, serve, make_client, files, code, root):
     index = serve(files | wheel("needsodd", "1.0", requires=["odd"]))
 
-    error = failure(environment, make_client(index), root)
+    error = failure(environment, make_client(index), root, build_policy=BuildPolicy.NEVER)
 
     check_error(error, ResolutionFailed, "resolution-failed", conflicts=(root,))
     (found,) = error.to_dict()["data"]["excluded"]["odd"]
@@ -120,11 +123,12 @@ def test_no_file_for_the_target(environment, serve, make_client, files, code, ro
 
 
 def test_a_source_distribution_comes_with_advice(environment, serve, make_client):
-    index = serve({"odd-1.0.tar.gz": make_sdist("odd", "1.0")})
+    dynamic = make_sdist("odd", "1.0", dynamic=["Requires-Dist"])
+    index = serve({"odd-1.0.tar.gz": dynamic})
 
-    error = failure(environment, make_client(index), "odd")
+    error = failure(environment, make_client(index), "odd", build_policy=BuildPolicy.NEVER)
 
-    assert "source distribution" in error.hint
+    assert "BuildPolicy.ALLOW" in error.hint
     assert error.hint not in str(error)
 
 
@@ -150,7 +154,9 @@ def test_a_constraint_that_does_not_parse(environment, index, make_client, where
 
 
 def test_a_direct_url_that_would_have_to_be_built(environment, index, make_client):
-    error = failure(environment, make_client(index), f"app @ {index.file_url('app-2.0.tar.gz')}")
+    index.add("app-2.0.tar.gz", make_sdist("app", "2.0"))
+    url = f"app @ {index.file_url('app-2.0.tar.gz')}"
+    error = failure(environment, make_client(index), url, build_policy=BuildPolicy.NEVER)
 
     check_error(error, BuildForbidden, "build-forbidden", package="app")
     assert error.hint

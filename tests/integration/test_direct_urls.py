@@ -13,7 +13,7 @@ from puffin_api import Cache, Environment, Installer, Resolver, Target
 from puffin_api._testing.wheels import write_wheel
 from puffin_api.errors import (
     AuthenticationRequired,
-    BuildForbidden,
+    BuildFailed,
     HashMismatch,
     NetworkError,
     OfflineMiss,
@@ -376,7 +376,7 @@ def test_a_path_where_nothing_is(serve, make_client, tmp_path):
 def unusable(path):
     """A folder, and names that no file can have."""
     (path / APP).mkdir()
-    yield (path / APP).as_uri(), BuildForbidden
+    yield (path / APP).as_uri(), BuildFailed
     yield (path / f"{'a' * 300}-1.0-py3-none-any.whl").as_uri(), RequirementInvalid
     yield f"{path.as_uri()}/%00/{APP}", RequirementInvalid
     yield f"file:{APP}", RequirementInvalid

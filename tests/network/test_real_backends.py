@@ -9,10 +9,10 @@ import pytest
 
 from puffin_api import Client, Environment, Installer, Interpreter, Resolution, Resolver
 from puffin_api._builder.build import Builder
-from puffin_api._builder.build_settings import BuildSettings
 from puffin_api._concurrency import SILENT
 from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._interpreter.probe import current_info
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api.errors import BuildFailed
 from tests.network.conftest import open_client
 

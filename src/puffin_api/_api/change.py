@@ -7,10 +7,13 @@ import os
 import attrs
 
 from puffin_api._api.environment import hold
+from puffin_api._concurrency import SILENT
 from puffin_api._installer import transaction
+from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
 from puffin_api._model.names import normalize
+from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
 from puffin_api._wheel.launchers import windows_platform
 from puffin_api.errors import (
@@ -25,16 +28,18 @@ from puffin_api.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from puffin_api._api.environment import Environment
+    from puffin_api._api.sources import Sources
     from puffin_api._api.wiring import ClientParts
     from puffin_api._concurrency import Pump
     from puffin_api._installer.bytecode import Compiler
     from puffin_api._installer.journal import Files
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.events import Notice
+    from puffin_api._model.file import DistFile
     from puffin_api._model.plan import Plan
     from puffin_api._preparer.telling import Telling
     from puffin_api.errors import PuffinError
@@ -52,12 +57,14 @@ class Changer:
         review: PlanReview | None,
         runner: Runner | None,
         files: Files,
+        sources: Callable[[Plan, Pump], Sources],
     ) -> None:
         self._environment = environment
         self._parts = parts
         self._review = review
         self._runner = runner
         self._files = files
+        self._sources = sources
 
     def blockers(self, plan: Plan) -> tuple[Blocker, ...]:
         """Return what the environment and the cache have against a plan; see `Plan.blockers`."""
@@ -72,10 +79,21 @@ class Changer:
         """Bring all wheels of a plan into the cache; those that were found there are looked at again."""
         self.refuse(plan)
         files = [change.package.file for change in plan.changes if change.package is not None]
-        brought = self._parts.bring(files, pump, here=plan.arriving if here is None else here)
+        wheels = [file for file in files if file.is_wheel]
+        brought = self._parts.bring(wheels, pump, here=plan.arriving if here is None else here)
+        missing = [file for file in files if file.name not in brought.wheels]
+        built = self._build(missing, plan, pump) if missing else {}
         return PreparedPlan(
-            plan=plan, wheels=brought.wheels, bytes_downloaded=brought.received, notices=brought.notices
+            plan=plan,
+            wheels={**brought.wheels, **built},
+            bytes_downloaded=brought.received,
+            notices=brought.notices,
         )
+
+    def _build(self, files: Iterable[DistFile], plan: Plan, pump: Pump) -> dict[str, CachedWheel]:
+        """Build wheels of sources, on this thread: a build may need the worker pool itself."""
+        sources = self._sources(plan, pump)
+        return {file.name: sources.wheel(file) for file in files}
 
     def renew(self, prepared: PreparedPlan, pump: Pump) -> PreparedPlan:
         """Bring back what was pruned or damaged since a plan was prepared."""
@@ -102,9 +120,12 @@ class Changer:
             violations = tuple(self._review.review(plan))
             if violations:
                 raise PolicyDenied(f"The plan was refused: {violations[0]}", violations=violations)
-        if plan.builds:
-            name = plan.builds[0]
-            raise BuildForbidden(f"{name} has no wheel for {self._environment.target}", package=name)
+        if plan.builds and not self._sources(plan, SILENT).may_build:
+            raise BuildForbidden(
+                f"{plan.builds[0]} has no wheel for {self._environment.target}, and nothing may be built",
+                hint="Allow it with build_policy=BuildPolicy.ALLOW.",
+                package=plan.builds[0],
+            )
 
     def commit(
         self,
@@ -133,6 +154,7 @@ class Changer:
             pool=self._parts.pool,
             pump=pump,
             files=self._files,
+            allow_conflicts=_allows_conflicts(plan),
             undo_store=self._undo_store(),
             restore=plan.undoes,
             compiler=self._compiler(pump) if compiles else None,
@@ -223,9 +245,17 @@ class Changer:
         )
 
     def is_kept(self, transaction_id: str) -> bool:
-        """Tell whether what a change has replaced can be put back as it was."""
+        """Tell whether what a change has replaced can be put back as it was.
+
+        Raises:
+            PuffinError: It cannot be told.
+        """
         store, base = self._undo_store(), os.path.realpath(self._environment.scheme.purelib)
-        return store is not None and store.read(transaction_id, base) is not None
+        try:
+            return store is not None and store.read(transaction_id, base) is not None
+        except OSError as error:
+            doing = "look for what the change had replaced"
+            raise typed_error(error, doing=doing, place=str(self._parts.cache.layout.root)) from error
 
     def _undo_store(self) -> UndoStore | None:
         cache = self._parts.cache
@@ -243,3 +273,8 @@ class Changer:
                 hint="Undo it with an installer for that environment.",
                 path=here,
             )
+
+
+def _allows_conflicts(plan: Plan) -> bool:
+    allow = plan.terms.get("allow")
+    return isinstance(allow, Allow) and allow.file_conflicts

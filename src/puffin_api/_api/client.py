@@ -67,6 +67,8 @@ class Client:
         refresh: What to revalidate once, however fresh.
         concurrency: Exchanges at once.
         user_agent: How to introduce ourselves.
+        env: Variables for child processes, which are build backends and git: ``PATH``, ``HOME``, ``CC``,
+            proxies. Nothing of this process's environment reaches them otherwise.
 
     Raises:
         ValueError: A pin leads to none of the indexes.
@@ -90,6 +92,7 @@ class Client:
         refresh: Refresh | None = None,
         concurrency: int = 50,
         user_agent: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         given = (Index.pypi(),) if indexes is None else tuple(indexes)
         listed = [Index(item) if isinstance(item, str) else item for item in given]
@@ -115,7 +118,13 @@ class Client:
         self._strategy = index_strategy
         self._refresh = refresh
         self._parts = ClientParts(
-            lambda: self.cache, WorkerPool(concurrency), self._make_registry, logins.add
+            lambda: self.cache,
+            WorkerPool(concurrency),
+            self._make_registry,
+            logins.add,
+            env=env,
+            credentials=credentials,
+            offline=offline,
         )
 
     @classmethod
@@ -140,6 +149,7 @@ class Client:
         from puffin_api._api.pip_settings import client_options, read_settings
 
         options = client_options(read_settings(environ, config_files))
+        options["env"] = environ
         return cls(**{**options, **overrides})
 
     # --- what indexes say -----------------------------------------------------------------------

@@ -7,12 +7,15 @@ from functools import partial
 
 import attrs
 
+from puffin_api._api.build_options import BuildOptions
 from puffin_api._api.change import Changer
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import parts_of_client
+from puffin_api._concurrency import SILENT
 from puffin_api._installer import planner
 from puffin_api._installer.journal import OS_FILES
 from puffin_api._installer.undo_plan import earlier_requirements, plan_return, plan_undo
+from puffin_api._model.options import BuildPolicy
 from puffin_api._model.plan import Plan, PreparedPlan
 from puffin_api.errors import InstallFailed, PlanOutdated
 
@@ -25,14 +28,16 @@ if TYPE_CHECKING:
     from puffin_api._api.environment import Environment
     from puffin_api._api.request import Req
     from puffin_api._api.resolver import Resolver
+    from puffin_api._api.sources import Sources
     from puffin_api._concurrency import Pump
     from puffin_api._installer.journal import Files
+    from puffin_api._model.build_settings import BuildSettings
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken
+    from puffin_api._model.file import DistFile
     from puffin_api._model.options import Allow
     from puffin_api._model.plan import InstallReport
     from puffin_api._model.resolution import Resolution
-    from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api.protocols import PlanReview, Reporter, Runner
 
     Commit = Callable[[PreparedPlan], InstallReport]
@@ -49,7 +54,9 @@ class Installer:
         client: Where files come from, and whose cache they go through.
         resolver: Resolves requirements given to ``install``; one over the client by default.
         review: May refuse a plan before anything is downloaded.
-        runner: Starts the interpreter of the environment, where modules are to be compiled.
+        build_policy: What may be built from source, whatever was allowed when it was resolved.
+        build_settings: How sources are built, where a resolution does not say it.
+        runner: Starts build backends, and the interpreter of the environment where modules are compiled.
         files: How the environment is changed on the disk; ``puffin_api.testing.FaultyFs`` lets it fail.
     """
 
@@ -60,6 +67,8 @@ class Installer:
         *,
         resolver: Resolver | None = None,
         review: PlanReview | None = None,
+        build_policy: BuildPolicy = BuildPolicy.ALLOW,
+        build_settings: BuildSettings | None = None,
         runner: Runner | None = None,
         files: Files = OS_FILES,
     ) -> None:
@@ -67,7 +76,10 @@ class Installer:
         self._client = client
         self._parts = parts_of_client(client)
         self._resolver = resolver
-        self._work = Changer(environment, self._parts, review=review, runner=runner, files=files)
+        self._builds = BuildOptions(policy=build_policy, settings=build_settings, runner=runner)
+        self._work = Changer(
+            environment, self._parts, review=review, runner=runner, files=files, sources=self._sources
+        )
 
     def plan(
         self,
@@ -97,7 +109,7 @@ class Installer:
             self._environment.installed(),
             mode=mode,
             **terms,  # type: ignore[arg-type]  # each has the type of its parameter
-            cached=_Cached(resolution, self._parts.wheels),
+            cached=self._cached(resolution),
             environment=str(self._environment.root),
         )
         return self._complete(plan, terms)
@@ -286,6 +298,8 @@ class Installer:
             what,
             target=self._environment,
             installed=self._environment.installed(),
+            build_policy=self._builds.policy,
+            build_settings=self._builds.settings,
             reporter=reporter,
             cancel=cancel,
         )
@@ -309,10 +323,34 @@ class Installer:
             earlier_requirements(report),
             target=environment,
             dependencies=False,
+            build_policy=self._builds.policy,
+            build_settings=self._builds.settings,
             reporter=reporter,
             cancel=cancel,
         )
-        return plan_return(plan, resolution, report.before, _Cached(resolution, self._parts.wheels))
+        return plan_return(plan, resolution, report.before, self._cached(resolution))
+
+    def _sources(self, plan: Plan, pump: Pump) -> Sources:
+        """Return what builds the sources of a plan, on the terms that they were resolved on."""
+        # Imported only where something is built, and before the change.
+        from puffin_api._api.sources import Sources
+
+        return Sources(self._parts, self._environment, self._options(plan.resolution), pump)
+
+    def _options(self, resolution: Resolution | None) -> BuildOptions:
+        options = None if resolution is None else resolution.builds
+        return self._builds.over(options if isinstance(options, BuildOptions) else None)
+
+    def _cached(self, resolution: Resolution) -> _Cached:
+        def find(file: DistFile) -> CachedWheel | None:
+            if file.is_wheel:
+                return self._parts.wheels.lookup(file)
+            from puffin_api._api.sources import Sources
+
+            options = self._options(resolution)
+            return Sources(self._parts, self._environment, options, SILENT).lookup(file)
+
+        return _Cached(resolution, find)
 
     def _resolver_or_ours(self) -> Resolver:
         from puffin_api._api.resolver import Resolver
@@ -361,15 +399,15 @@ class Installer:
 class _Cached(Mapping[str, "CachedWheel | bool"]):
     """The wheels of a resolution that are in the cache, each looked for when it is asked for."""
 
-    def __init__(self, resolution: Resolution, wheels: CachedWheels) -> None:
+    def __init__(self, resolution: Resolution, find: Callable[[DistFile], CachedWheel | None]) -> None:
         self._packages = resolution.packages
-        self._wheels = wheels
+        self._find = find
         self._found: dict[str, CachedWheel | bool] = {}
 
     def __getitem__(self, name: str) -> CachedWheel | bool:
         found = self._found.get(name)
         if found is None:
-            found = self._wheels.lookup(self._packages[name].file) or False
+            found = self._find(self._packages[name].file) or False
             self._found[name] = found
         return found
 

@@ -6,10 +6,9 @@ import os
 
 import attrs
 
-from puffin_api._client.direct_files import DirectFiles, requirement_of_path
 from puffin_api._model.file import STRONG_DIGESTS
 from puffin_api._model.names import normalize
-from puffin_api._model.options import HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
+from puffin_api._model.options import Editable, HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
 from puffin_api._model.requirement import requirement_row, row_of
 from puffin_api._resolver.candidates import Policy
 from puffin_api._resolver.dependencies import Amendments, holds
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
+    from puffin_api._client.direct_files import DirectFiles
     from puffin_api._model.options import Pin
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.requirement_manifest import Manifest
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from puffin_api._model.target import Target
 
     Moment = datetime | timedelta
-    Req = str | Requirement | Path
-    """PEP 508, also with the URL of a wheel; or the path of a local wheel."""
+    Req = str | Requirement | Path | Editable
+    """PEP 508, also with a URL; or what lies at a path."""
 
     class InstalledLike(Protocol):
         """What is needed of an installed distribution."""
@@ -65,6 +65,8 @@ class Request:
     protected: tuple[RequirementRow, ...]
     """Constraints that keep what must not change."""
     dependencies: bool
+    builds: object = None
+    """How sources are built."""
 
     @classmethod
     def of(  # one parameter for each thing that can be asked
@@ -73,20 +75,22 @@ class Request:
         files: DirectFiles,
         *,
         target: Target | Interpreter | Environment,
-        installed: Iterable[InstalledLike],
-        locked: Resolution | Iterable[Pin],
-        protect: Iterable[str],
-        constraints: Iterable[Req],
-        overrides: Iterable[Req],
-        excludes: Iterable[str],
-        upgrade: Upgrade | None,
-        mode: ResolutionMode,
-        prereleases: PrereleaseMode,
-        exclude_newer: Moment | Mapping[str, Moment | None] | None,
-        hashes: HashPolicy,
-        dependencies: bool,
-        only_binary: Collection[str],
-        no_binary: Collection[str],
+        installed: Iterable[InstalledLike] = (),
+        locked: Resolution | Iterable[Pin] = (),
+        protect: Iterable[str] = (),
+        constraints: Iterable[Req] = (),
+        overrides: Iterable[Req] = (),
+        excludes: Iterable[str] = (),
+        upgrade: Upgrade | None = None,
+        mode: ResolutionMode = ResolutionMode.HIGHEST,
+        prereleases: PrereleaseMode = PrereleaseMode.IF_NECESSARY,
+        exclude_newer: Moment | Mapping[str, Moment | None] | None = None,
+        hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
+        dependencies: bool = True,
+        only_binary: Collection[str] = (),
+        no_binary: Collection[str] = (),
+        sources: str = "",
+        builds: object = None,
     ) -> Request:
         """Read the arguments of `Resolver.resolve`.
 
@@ -112,12 +116,14 @@ class Request:
                 cutoff=_cutoff(exclude_newer),
                 only_binary=_names(only_binary),
                 no_binary=_names(no_binary),
+                sources=sources,
                 digests=_digests(given, hashes),
             ),
             preferences=_grouped([*((i.name, i.version) for i in kept), *pins]),
             locked=_grouped(pins),
             protected=tuple(_protected(protect, kept)),
             dependencies=dependencies,
+            builds=builds,
         )
 
     def problem(self, *, protected: bool = True) -> Problem:
@@ -175,8 +181,10 @@ def _given(requirements: Iterable[Req] | Manifest) -> tuple[Iterable[Req], Manif
 def _row(item: Req, files: DirectFiles) -> RequirementRow:
     if isinstance(item, str):
         row = requirement_row(item)
+    elif isinstance(item, Editable):
+        row = files.row_of_path(item.path, extras=item.extras, editable=True)
     elif isinstance(item, os.PathLike):
-        row = requirement_of_path(item)
+        row = files.row_of_path(item)
     else:
         row = row_of(item)
     return files.without_login(row) if row.url else row

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import attrs
+
+from puffin_api._api.build_options import BuildOptions, SourcesOnDemand
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
 from puffin_api._api.request import Request
+from puffin_api._api.solving import solve
 from puffin_api._api.wiring import parts_of_client
 from puffin_api._client.direct_files import DirectFiles
-from puffin_api._model.options import HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
-from puffin_api._resolver.advice import Advisor
-from puffin_api._resolver.direct import direct_releases
-from puffin_api._resolver.propagation import Unsolvable
-from puffin_api._resolver.result import resolution_of
-from puffin_api._resolver.solve import Solver
-from puffin_api.errors import ProtectedPackage
+from puffin_api._model.build_settings import BuildSettings
+from puffin_api._model.options import BuildPolicy, HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+
+    from packaging.requirements import Requirement
 
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
@@ -25,13 +28,10 @@ if TYPE_CHECKING:
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.options import Pin
-    from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
-    from puffin_api._resolver.package import Package
-    from puffin_api._resolver.problem import Problem
-    from puffin_api.protocols import ReleaseSource, Reporter
+    from puffin_api.protocols import ReleaseSource, Reporter, Runner
 
 
 class Resolver:
@@ -42,10 +42,12 @@ class Resolver:
 
     Args:
         client: Where releases and metadata come from.
+        runner: Starts build backends.
     """
 
-    def __init__(self, client: Client | ReleaseSource) -> None:
+    def __init__(self, client: Client | ReleaseSource, *, runner: Runner | None = None) -> None:
         self._client = client
+        self._runner = runner
 
     def resolve(  # one parameter for each thing that can be asked
         self,
@@ -66,6 +68,11 @@ class Resolver:
         dependencies: bool = True,
         only_binary: Collection[str] = (),
         no_binary: Collection[str] = (),
+        build_policy: BuildPolicy = BuildPolicy.ALLOW,
+        build_constraints: Iterable[str | Requirement] = (),
+        build_settings: BuildSettings | None = None,
+        config_settings: Mapping[str, str | Sequence[str]] | None = None,
+        skip_failed_builds: bool = False,
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
     ) -> Resolution:
@@ -94,6 +101,13 @@ class Resolver:
             dependencies: False for the required packages alone.
             only_binary: Projects (or ``:all:``) of which only wheels may be used.
             no_binary: Projects (or ``:all:``) of which no wheels may be used.
+            build_policy: What may be built from source. ``NEVER`` starts no process at all: sources whose
+                metadata is not static cannot be used then. ``METADATA_ONLY`` asks backends for metadata,
+                but never for a wheel.
+            build_constraints: Narrow the versions of build requirements.
+            build_settings: How sources are built, in full.
+            config_settings: For all backends (PEP 517), where that is all there is to say.
+            skip_failed_builds: Pass over versions whose metadata cannot be built, instead of failing.
             reporter: Hears what is done, on this thread.
             cancel: Stops it.
 
@@ -102,104 +116,74 @@ class Resolver:
 
         Raises:
             RequirementInvalid: A requirement does not parse, or its URL is not that of a wheel of it.
-            BuildForbidden: What a requirement names by URL or path would have to be built.
+            BuildForbidden: What a requirement names by URL or path would have to be built, and may not be.
+            BuildFailed: Only a build could tell the metadata of something, and it failed.
             PackageNotFound: No index knows a project that is required here.
             ResolutionFailed: There is no such set; the error is a value that says why.
             ProtectedPackage: There is one only if a protected package changes.
             NetworkError: An index could not be asked.
             Cancelled: The token was thrown.
         """
-        files = self._direct_files(hashes)
-        request = Request.of(
-            requirements,
-            files,
-            target=target,
-            installed=installed,
-            locked=locked,
-            protect=protect,
-            constraints=constraints,
-            overrides=overrides,
-            excludes=excludes,
-            upgrade=upgrade,
-            mode=mode,
-            prereleases=prereleases,
-            exclude_newer=exclude_newer,
-            hashes=hashes,
-            dependencies=dependencies,
-            only_binary=only_binary,
-            no_binary=no_binary,
+        options = BuildOptions(
+            policy=build_policy,
+            settings=_settings(build_settings, config_settings),
+            constraints=tuple(str(item) for item in build_constraints),
+            skip_failed=skip_failed_builds,
+            runner=self._runner,
         )
         with operation("resolve", reporter, cancel) as pump:
-            return self._solve(request, files, pump)
+            sources = self._sources(target, options, pump)
+            files = DirectFiles(self._add_login, hashes=hashes, sources=sources)
+            request = Request.of(
+                requirements,
+                files,
+                target=target,
+                installed=installed,
+                locked=locked,
+                protect=protect,
+                constraints=constraints,
+                overrides=overrides,
+                excludes=excludes,
+                upgrade=upgrade,
+                mode=mode,
+                prereleases=prereleases,
+                exclude_newer=exclude_newer,
+                hashes=hashes,
+                dependencies=dependencies,
+                only_binary=only_binary,
+                no_binary=no_binary,
+                sources="" if sources is None else options.key(target),
+                builds=options,
+            )
+            with self._view(pump, sources) as view:
+                return solve(request, files, view, pump)
 
-    def _solve(self, request: Request, files: DirectFiles, pump: Pump) -> Resolution:
-        source, finish = self._source(pump)
-        try:
-            problem, solver, found = _solved(request.problem(), source, files, pump)
-            if not isinstance(found, Unsolvable):
-                return resolution_of(found, problem, source, request.inputs())
-            if request.protected:
-                free = request.problem(protected=False).changed(direct=problem.direct)
-                self._blame_protection(free, request.protected, source, pump)
-            raise Advisor(problem, source, pump, solver.effort).error(found.incompatibility)
-        finally:
-            finish()
+    def _sources(
+        self, target: Target | Interpreter | Environment, options: BuildOptions, pump: Pump
+    ) -> SourcesOnDemand | None:
+        """Return what tells of sources; None where the caller's own source of releases does."""
+        if not isinstance(self._client, Client):
+            return None
+        return SourcesOnDemand(parts_of_client(self._client), target, options, pump)
 
-    def _blame_protection(
-        self,
-        problem: Problem,
-        protected: Sequence[RequirementRow],
-        source: ReleaseSource,
-        pump: Pump,
-    ) -> None:
-        """Raise ProtectedPackage if the problem, which has no protection, has a solution."""
-        try:
-            free = resolution_of(Solver(problem, source, pump).solve(), problem, source, {})
-        except Unsolvable:
+    @contextlib.contextmanager
+    def _view(self, pump: Pump, sources: SourcesOnDemand | None) -> Generator[ReleaseSource]:
+        """Give the source of releases for one call."""
+        if not isinstance(self._client, Client):
+            yield self._client  # it ends when the caller says so
             return
-        for row in protected:
-            package = free.packages.get(row.name)
-            if package is not None and f"=={package.version}" != row.specifier:
-                chain = [str(path) for path in free.why(row.name)]
-                raise ProtectedPackage(
-                    f"{row.name} is protected at {row.specifier[2:]}, but would have to become"
-                    f" {package.version}",
-                    hint="Require something that goes with the protected version.",
-                    name=row.name,
-                    requested_by=chain,
-                )
+        build = None if sources is None else sources.metadata
+        with parts_of_client(self._client).view(pump, build=build) as view:
+            yield view
 
-    def _source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
-        """Return the source for one call, and what ends it."""
-        if isinstance(self._client, Client):
-            return parts_of_client(self._client).release_source(pump)
-        return self._client, _nothing
-
-    def _direct_files(self, hashes: HashPolicy) -> DirectFiles:
-        """Return what makes files of requirements with URLs."""
-        if isinstance(self._client, Client):
-            return DirectFiles(parts_of_client(self._client).add_login, hashes=hashes)
-        return DirectFiles(hashes=hashes)
+    @property
+    def _add_login(self) -> Callable[[str, tuple[str, str]], None] | None:
+        return parts_of_client(self._client).add_login if isinstance(self._client, Client) else None
 
 
-def _solved(
-    plain: Problem, source: ReleaseSource, files: DirectFiles, pump: Pump
-) -> tuple[Problem, Solver, Sequence[Package] | Unsolvable]:
-    """Solve; once more where the solver came upon a file from a URL whose own URLs were not followed."""
-    reached: frozenset[tuple[str, str]] = frozenset()
-    while True:
-        direct = direct_releases(plain, source, files.file, reached, check=pump.check)
-        problem = plain.changed(direct=direct) if direct else plain
-        solver = Solver(problem, source, pump)
-        found: Sequence[Package] | Unsolvable
-        try:
-            found = solver.solve()
-        except Unsolvable as unsolvable:
-            found = unsolvable
-        if solver.unfollowed <= reached:
-            return problem, solver, found
-        reached |= solver.unfollowed
-
-
-def _nothing() -> None:
-    """A source of the caller's own ends when the caller says so."""
+def _settings(
+    settings: BuildSettings | None, config: Mapping[str, str | Sequence[str]] | None
+) -> BuildSettings | None:
+    if not config:
+        return settings
+    return attrs.evolve(settings or BuildSettings(), config_settings=config)

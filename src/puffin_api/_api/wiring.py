@@ -17,6 +17,7 @@ from puffin_api._cache.store import EntryStore
 from puffin_api._fs import choose_directory_link, detect_link_support, unique_name
 from puffin_api._model.options import LinkMode
 from puffin_api._preparer.telling import Telling
+from puffin_api.errors import CacheUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,16 +26,22 @@ if TYPE_CHECKING:
 
     from puffin_api._api.cache import Cache
     from puffin_api._api.client import Client
-    from puffin_api._client.crawler import CallSource
+    from puffin_api._client.crawler import Build, CallSource
     from puffin_api._client.registry import Registry
     from puffin_api._concurrency import Pump, WorkerPool
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.events import Notice
     from puffin_api._model.file import DistFile
+    from puffin_api._preparer.database import SourceDatabase
+    from puffin_api._preparer.git import GitStore
     from puffin_api._preparer.prepare import WheelPreparer
     from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api._wheel.link import Linker
-    from puffin_api.protocols import ReleaseSource
+    from puffin_api.protocols import CredentialProvider
+
+
+_LONG_WORK = 3600.0
+"""Seconds to wait for another process that builds or clones."""
 
 
 def parts_of_cache(cache: Cache) -> CacheParts:
@@ -75,8 +82,18 @@ class CacheParts:
 
     @functools.cached_property
     def archives(self) -> ArchiveStore:
-        """The archives of the cache."""
-        link = choose_directory_link(self.layout.temporary)
+        """The archives of the cache.
+
+        Raises:
+            CacheUnavailable: It cannot be found out how links can be made in it.
+        """
+        try:
+            link = choose_directory_link(self.layout.temporary)
+        except OSError as error:
+            root = self.layout.root
+            raise CacheUnavailable(
+                f"The cache folder {root} cannot be used: {error.strerror}", path=str(root)
+            ) from error
         return ArchiveStore(self.layout, link, read_only=self.read_only, layers=self.layers)
 
     @functools.cached_property
@@ -126,8 +143,16 @@ class ClientParts:
         pool: WorkerPool,
         make_registry: Callable[[CacheParts], Registry],
         add_login: Callable[[str, tuple[str, str]], None],
+        *,
+        env: Mapping[str, str] | None = None,
+        credentials: CredentialProvider | None = None,
+        offline: bool = False,
     ) -> None:
         self._cache = cache
+        self.env = dict(env or {})
+        """Variables for child processes: backends and git."""
+        self._credentials = credentials
+        self._offline = offline
         self.add_login = add_login
         """Takes the user name and password for a URL."""
         self._make_registry = make_registry
@@ -186,16 +211,49 @@ class ClientParts:
             take=self.cache.leases.take,
         )
 
-    def view(self, pump: Pump) -> CallSource:
-        """Return the view of the indexes for one call."""
+    @functools.cached_property
+    def repositories(self) -> GitStore:
+        """The git repositories in the cache."""
+        from puffin_api._interpreter.host import SubprocessRunner
+        from puffin_api._preparer.git import GitStore
+
+        return GitStore(
+            self.cache.layout,
+            SubprocessRunner(),
+            lock=FileLocks(_LONG_WORK).hold,
+            env=self.env,
+            offline=self._offline,
+            credentials=self._credentials,
+        )
+
+    @functools.cached_property
+    def sources(self) -> SourceDatabase:
+        """What is known of sources, and what was built of them."""
+        from puffin_api._preparer.database import SourceDatabase
+        from puffin_api._preparer.source_place import SourcePlaces
+
+        layout, store = self.cache.layout, self.cache.archives
+        places = SourcePlaces(
+            layout=layout,
+            scratch=store.scratch,
+            fetch=self._fetch,
+            repositories=lambda: self.repositories,
+            env=self.env,
+        )
+        return SourceDatabase(
+            layout=layout, store=store, wheels=self.wheels, places=places, lock=FileLocks(_LONG_WORK).hold
+        )
+
+    def view(self, pump: Pump, *, build: Build | None = None) -> CallSource:
+        """Return the view of the indexes for one call.
+
+        Args:
+            pump: That of the call.
+            build: Gives the metadata of sources; None where sources do not count.
+        """
         from puffin_api._client.crawler import CallSource
 
-        return CallSource(self.registry, self.pool, pump)
-
-    def release_source(self, pump: Pump) -> tuple[ReleaseSource, Callable[[], None]]:
-        """Return the resolver's view for one call, and what to call at its end."""
-        source = self.view(pump)
-        return source, source.stop
+        return CallSource(self.registry, self.pool, pump, build=build)
 
     @contextlib.contextmanager
     def using_cache(

@@ -31,11 +31,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from puffin_api._builder.build_settings import BuildSettings
     from puffin_api._builder.build_stack import BuildStack
     from puffin_api._builder.hook_process import Slots
     from puffin_api._concurrency import Pump
     from puffin_api._interpreter.info import InterpreterInfo
+    from puffin_api._model.build_settings import BuildSettings
     from puffin_api.protocols import BuildContext, Runner
 
 

@@ -172,6 +172,11 @@ class CacheLayout:
         """Return the file for what the interpreter at this path said of itself."""
         return self.bucket(Bucket.INTERPRETER) / digest("interpreter", os.fspath(path))
 
+    @property
+    def build_logs(self) -> Path:
+        """For the logs of builds that failed."""
+        return self.root / ".logs"
+
     def undo(self, site_packages: str) -> Path:
         """Return the folder for what changes of one environment have put aside."""
         return self.bucket(Bucket.UNDO) / digest("undo", site_packages)

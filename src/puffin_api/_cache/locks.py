@@ -283,9 +283,10 @@ def _take(descriptor: int) -> bool:
 
 def _release(descriptor: int) -> None:
     # Unlocked by itself, not only by closing: a child made by fork shares the lock and may live on.
-    try:
+    # What goes wrong here must not hide what was done under the lock, or what went wrong there.
+    with suppress(OSError):
         filelock.unlock_descriptor(descriptor)
-    finally:
+    with suppress(OSError):
         os.close(descriptor)
 
 

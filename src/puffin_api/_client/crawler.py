@@ -15,7 +15,7 @@ result into memory, then wakes the others, then gives up the claim.
 from __future__ import annotations
 
 from puffin_api._concurrency import SILENT
-from puffin_api.errors import BuildForbidden, Cancelled, OfflineMiss, PackageError, PuffinError
+from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, OfflineMiss, PackageError, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class CallSource:
                     package=file.project,
                 )
             result = self._build(file)
-        except (Cancelled, OfflineMiss):
+        except (BuildFailed, Cancelled, OfflineMiss):
             raise
         except PuffinError as error:
             result = error

@@ -6,9 +6,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from puffin_api._model.direct_url import ArchiveInfo, DirectUrl
+from puffin_api._model.direct_url import ArchiveInfo, DirectUrl, DirInfo
 from puffin_api._model.file import STRONG_DIGESTS, FileRow
 from puffin_api._model.filename import parse_wheel_name
+from puffin_api._model.git_url import is_git, parse_git_url
 from puffin_api._model.options import HashPolicy
 from puffin_api._model.requirement import requirement_row
 from puffin_api._model.version_key import sort_version
@@ -25,10 +26,24 @@ from puffin_api.errors import BuildForbidden, HashMismatch, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from puffin_api._model.filename import WheelName
+    from puffin_api._model.git_url import GitUrl, Login
     from puffin_api._model.requirement import RequirementRow
+
+    class Sources(Protocol):
+        """What can be found out about sources, perhaps by a build."""
+
+        def commit(self, url: GitUrl, login: Login | None) -> str:
+            """Return the commit that a revision stands for; the login is for this repository."""
+            ...
+
+        def complete(self, file: FileRow) -> FileRow:
+            """Return a file with name, version and digests, which its metadata tells."""
+            ...
+
 
 _ALGORITHMS = frozenset(("md5", "sha1", "sha224", "sha256", "sha384", "sha512"))
 _SCHEMES = ("https", "http", "file")
@@ -42,6 +57,7 @@ class DirectFiles:
     Args:
         add_login: Told of the user name and password in a URL, and of the URL without them.
         hashes: What the digests in URLs mean.
+        sources: Tells of archives, repositories and local trees what they are; None to refuse them.
     """
 
     def __init__(
@@ -49,60 +65,150 @@ class DirectFiles:
         add_login: Callable[[str, tuple[str, str]], None] | None = None,
         *,
         hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
+        sources: Sources | None = None,
     ) -> None:
         self._add_login = add_login
         self._hashes = hashes
+        self._sources = sources
+        self._found: dict[str, FileRow] = {}
+        """Files of sources, by the URL of the requirement."""
+        self._git_logins: dict[str, Login] = {}
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
+        if is_git(row.url):
+            git, git_login = parse_git_url(row.url)
+            if git_login is not None:
+                self._git_logins[git.repository] = git_login
+            return requirement_row(row.text.replace(row.url, str(git)))
         plain, login = _without_login(row)
         if login is not None and self._add_login is not None:
             self._add_login(split_fragment(plain.url)[0], login)
         return plain
 
+    def row_of_path(
+        self, path: Path, *, extras: Sequence[str] = (), editable: bool = False
+    ) -> RequirementRow:
+        """Return the requirement for what lies at a path: a wheel, an archive of sources, or a project.
+
+        Raises:
+            RequirementInvalid: There is nothing that could be installed.
+            BuildForbidden: It would have to be built, and nothing may be.
+            BuildFailed: Only a build could tell what it is, and it failed.
+        """
+        text = os.fspath(path)
+        path = _existing(Path(path), text)
+        if path.is_file() and path.name.endswith(".whl") and not editable:
+            wheel, _ = _named(path.name, text)
+            return requirement_row(f"{wheel.name}{_extras(extras)} @ {path_to_url(path)}")
+        url = path_to_url(path)
+        if path.is_file() and not editable:
+            file = self._archive(FileRow(project="", version="", filename=path.name, url=url), path, text)
+        elif path.is_dir():
+            file = self._tree("", path, editable=editable)
+        else:
+            raise _invalid(text, "it is no folder of a project")
+        self._found[url] = file
+        return requirement_row(f"{file.project}{_extras(extras)} @ {url}")
+
     def file(self, row: RequirementRow) -> FileRow:
         """Return the file that a requirement names.
 
         Raises:
-            RequirementInvalid: It is not there, or no wheel of the project.
-            BuildForbidden: It would have to be built.
+            RequirementInvalid: It is not there, or is nothing of the project.
+            BuildForbidden: It would have to be built, and nothing may be.
+            BuildFailed: Only a build could tell what it is, and it failed.
             HashMismatch: A local file has another digest than the requirement says.
         """
+        if row.url not in self._found:
+            file = self._file(row)
+            if file.is_wheel:
+                return file
+            self._found[row.url] = file
+        file = self._found[row.url]
+        if file.project != row.name:
+            raise _invalid(_shown(row), f"it is {file.project}, not {row.name}")
+        return file
+
+    def _file(self, row: RequirementRow) -> FileRow:
         # A login that is still there was read in metadata: it is nobody's who could vouch for it.
+        if is_git(row.url):
+            return self._git(row)
         row, _ = _without_login(row)
         url, fragment = split_fragment(row.url)
-        name = filename(url)
-        if not name.endswith(".whl") or "+" in _scheme(url):
-            raise _needs_build(row)
+        if "+" in _scheme(url):
+            raise _invalid(_shown(row), "of version control, only git can be used")
         if _scheme(url) not in _SCHEMES:
             raise _invalid(_shown(row), f"nothing can be fetched by {_scheme(url) or 'no scheme at all'}")
-        path = url_to_path(url) if _scheme(url) == "file" else None
-        wheel, version = _named(name, _shown(row))
-        if wheel.name != row.name:
-            raise _invalid(_shown(row), f"the file is a wheel of {wheel.name}, not of {row.name}")
+        name = filename(url)
         hashes: dict[str, str] = {}
         if self._hashes is not HashPolicy.IGNORE:
             hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
-        allowed = tuple(f"{key}:{value}" for key, value in hashes.items() if key in STRONG_DIGESTS)
-        size = None
-        if path is not None:
-            path = _existing(path, _shown(row))
-            if not path.is_file():
-                raise _needs_build(row)
-            url = path_to_url(path)
-            size, actual = _size_and_sha256(path, _shown(row))
-            if hashes.setdefault("sha256", actual) != actual:
-                raise _mismatch(row, hashes["sha256"], actual)
-        return FileRow(
+        path = _existing(url_to_path(url), _shown(row)) if _scheme(url) == "file" else None
+        if path is not None and path.is_dir():
+            return self._tree(row.name, path, editable=False, subdirectory=fragment.get("subdirectory", ""))
+        file = FileRow(
             project=row.name,
-            version=version,
+            version="",
             filename=name,
-            url=url,
+            url=url if path is None else path_to_url(path),
             hashes=tuple(f"{key}:{value}" for key, value in hashes.items()),
-            size=size,
-            allowed=allowed,
-            origin=DirectUrl(url=url, info=ArchiveInfo(hashes=hashes)),
+            allowed=tuple(f"{key}:{value}" for key, value in hashes.items() if key in STRONG_DIGESTS),
         )
+        if not name.endswith(".whl"):
+            if self._sources is None:
+                raise _needs_build(row)
+            return self._archive(file, path, _shown(row), subdirectory=fragment.get("subdirectory", ""))
+        wheel, file.version = _named(name, _shown(row))
+        if wheel.name != row.name:
+            raise _invalid(_shown(row), f"the file is a wheel of {wheel.name}, not of {row.name}")
+        if path is not None:
+            self._look_at(file, path, row.url, _shown(row))
+        file.origin = DirectUrl(url=file.url, info=ArchiveInfo(hashes=_digests(file)))
+        return file
+
+    def _look_at(self, file: FileRow, path: Path, url: str, text: str) -> None:
+        """Take size and digest of a local file."""
+        file.size, actual = _size_and_sha256(path, text)
+        digests = _digests(file)
+        if digests.setdefault("sha256", actual) != actual:
+            raise _mismatch(file.project, url, text, digests["sha256"], actual)
+        file.hashes = tuple(f"{key}:{value}" for key, value in digests.items())
+
+    def _archive(self, file: FileRow, path: Path | None, text: str, *, subdirectory: str = "") -> FileRow:
+        if self._sources is None:
+            raise _needs_sources(text)
+        if path is not None:
+            self._look_at(file, path, file.url, text)
+        info = ArchiveInfo(hashes=_digests(file))
+        file.origin = DirectUrl(url=file.url, info=info, subdirectory=subdirectory)
+        return self._sources.complete(file)
+
+    def _tree(self, name: str, path: Path, *, editable: bool, subdirectory: str = "") -> FileRow:
+        if self._sources is None:
+            raise _needs_sources(str(path))
+        url = path_to_url(path / subdirectory)
+        origin = DirectUrl(url=url, info=DirInfo(editable=editable))
+        file = FileRow(project=name, version="", filename="", url=url, origin=origin)
+        return self._sources.complete(file)
+
+    def _git(self, row: RequirementRow) -> FileRow:
+        if self._sources is None:
+            raise _needs_build(row)
+        url, _ = parse_git_url(row.url)
+        commit = self._sources.commit(url, self._git_logins.get(url.repository))
+        file = FileRow(
+            project=row.name, version="", filename="", url=str(url.at(commit)), origin=url.direct_url(commit)
+        )
+        return self._sources.complete(file)
+
+
+def _digests(file: FileRow) -> dict[str, str]:
+    return dict(text.split(":", 1) for text in file.hashes)
+
+
+def _extras(extras: Sequence[str]) -> str:
+    return f"[{','.join(extras)}]" if extras else ""
 
 
 def _without_login(row: RequirementRow) -> tuple[RequirementRow, tuple[str, str] | None]:
@@ -112,25 +218,6 @@ def _without_login(row: RequirementRow) -> tuple[RequirementRow, tuple[str, str]
         return requirement_row(_shown(row)), None
     url, login = split_credentials(row.url)
     return (row if login is None else requirement_row(row.text.replace(row.url, url))), login
-
-
-def requirement_of_path(path: Path) -> RequirementRow:
-    """Return the requirement for a local wheel, named by its path.
-
-    Raises:
-        RequirementInvalid: It is not there, or its name is not that of a wheel.
-        BuildForbidden: It is a folder or a source distribution, which would have to be built.
-    """
-    text = os.fspath(path)
-    path = _existing(path, text)
-    if not path.is_file() or not path.name.endswith(".whl"):
-        raise BuildForbidden(
-            f"{text} is no wheel: it would have to be built",
-            hint="Build a wheel of it first, and give its path.",
-            package=path.name,
-        )
-    wheel, _ = _named(path.name, text)
-    return requirement_row(f"{wheel.name} @ {path_to_url(path)}")
 
 
 def _scheme(url: str) -> str:
@@ -200,12 +287,20 @@ def _needs_build(row: RequirementRow) -> BuildForbidden:
     )
 
 
-def _mismatch(row: RequirementRow, expected: str, actual: str) -> HashMismatch:
+def _needs_sources(text: str) -> BuildForbidden:
+    return BuildForbidden(
+        f"{text} is no wheel: it would have to be built",
+        hint="Build a wheel of it first, and give its path.",
+        package=os.path.basename(text),
+    )
+
+
+def _mismatch(name: str, url: str, text: str, expected: str, actual: str) -> HashMismatch:
     return HashMismatch(
-        f"{filename(row.url)} has the sha256 digest {actual}, and {_shown(row)!r} says {expected}",
+        f"{filename(url)} has the sha256 digest {actual}, and {text!r} says {expected}",
         hint="The file is not the one that was meant; do not use it, or correct the digest.",
-        name=row.name,
-        source=redact(row.url),
+        name=name,
+        source=redact(url),
         expected=[f"sha256:{expected}"],
         actual=f"sha256:{actual}",
     )

@@ -125,10 +125,14 @@ def read_journal(folder: str) -> list[Step] | None:
 
 
 def read_steps(path: str) -> list[Step] | None:
-    """Return the steps of a finished transaction from its mark; None where they cannot be read."""
+    """Return the steps of a finished transaction from its mark; None where it is missing or damaged.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     try:
         return _read(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
 
 

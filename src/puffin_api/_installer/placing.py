@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from puffin_api._installer.journal import PREFIX
+from puffin_api._installer.journal import PREFIX, is_folder, is_there
 from puffin_api._model.events import Notice
 from puffin_api.errors import FileConflict
 
@@ -122,7 +122,7 @@ class Placer:
         folder = self._places.folders[place]
         names = self._names.get(folder)
         target = f"{folder}{os.sep}{path}"
-        there = path in names if names is not None else os.path.lexists(target)
+        there = path in names if names is not None else is_there(target)
         return there and not self._is_gone(target)
 
     def _is_gone(self, target: str) -> bool:
@@ -196,12 +196,12 @@ class Placer:
         while pending:
             path = pending.pop()
             target = self._path(place, path)
-            is_folder = os.path.isdir(target)
+            stands_folder = is_folder(target)
             if path not in children:
-                if is_folder and not os.path.islink(target):
+                if stands_folder and not os.path.islink(target):
                     raise _conflict(target, files[path].layout.name, "a folder that is there")
                 self._met.append((place, path, files[path]))
-            elif not is_folder:
+            elif not stands_folder:
                 some = next(claim for name, claim in files.items() if name.startswith(f"{path}/"))
                 self._met.append((place, path, _Claim(some.layout, "", None)))
             else:

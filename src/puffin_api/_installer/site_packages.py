@@ -144,8 +144,16 @@ def fingerprint(roots: Iterable[Path | str]) -> str:
     return look(roots).fingerprint
 
 
-def look(roots: Iterable[Path | str]) -> Listing:
-    """Read each folder once; a folder that is missing is empty."""
+def look(roots: Iterable[Path | str], *, strict: bool = False) -> Listing:
+    """Read each folder once; a folder that is missing is empty.
+
+    Args:
+        roots: Usually purelib and platlib.
+        strict: For whoever is to change something: what cannot be read is an error and no problem.
+
+    Raises:
+        OSError: Only if it is strict: a folder cannot be read.
+    """
     listing = Listing()
     marks: list[str] = []
     for root in _distinct(roots):
@@ -163,6 +171,8 @@ def look(roots: Iterable[Path | str]) -> Listing:
         except FileNotFoundError:
             continue
         except OSError as error:  # also in the middle: what was seen until then counts
+            if strict:
+                raise
             reason = f"the folder cannot be read: {error.strerror or error}"
             listing.problems.append(BrokenMetadata(name=os.path.basename(root), location=root, reason=reason))
         found.sort()

@@ -195,7 +195,8 @@ class Stage:
         source, ways = layout.archive, self._files.ways
         shares = self._has_our_permissions(layout)
         if not shares:  # a link would bring those of whoever filled the cache
-            ways = {**ways, "hardlink": ways["copy"]}
+            copying: dict[LinkKind, Way] = {**ways, "hardlink": ways["copy"]}
+            ways = copying
         for place, target, old, paths in self._sources(layout):
             volumes = (self._volume_of_archive(source), self._volume_of(place))
             kind, placed = linker.known(volumes), 0

@@ -29,6 +29,7 @@ from puffin_api._installer.journal import (
     MARK,
     OS_FILES,
     PREFIX,
+    is_there,
     mark_committed,
     mode_of,
     needs_recovery,
@@ -339,7 +340,7 @@ class _Commit:
             run_steps(self.base, self._steps, self._files, self._pump.check)
             mark_committed(self._folder, self._files)
         except BaseException as error:
-            if os.path.lexists(f"{self._folder}/{MARK}"):
+            if self._is_marked():
                 raise self._with_state(error, "committed") from error
             self._roll_back(error)
             if self._moves_folders and _is_about_a_folder(error):
@@ -347,6 +348,12 @@ class _Commit:
             raise self._with_state(error, "rolled-back") from error
         self._send(CommitFinished(transaction=self._id))
         self.lap("commit")
+
+    def _is_marked(self) -> bool:
+        try:
+            return is_there(f"{self._folder}/{MARK}")
+        except OSError as error:
+            raise needs_recovery(self._folder, error.strerror or str(error)) from error
 
     def finish(self) -> CommitResult:
         """Keep or remove what is left over, unless it is so much that `empty_trash` is to do it."""
@@ -390,16 +397,16 @@ class _Commit:
     def _look(self) -> Listing:
         """List the environment; an interrupted transaction is ended first."""
         roots = [self.base, self._places.folders[self._places.home["platlib"]]]
-        listing = look(roots)
+        listing = look(roots, strict=True)
         interrupted = [path for path in listing.interrupted if is_transaction(os.path.basename(path))]
         if not interrupted:
             return listing
         for path in interrupted:
             done = recover_one(path, self._files)
-            if os.path.lexists(path):
+            if is_there(path):
                 continue  # nothing but files that are still in use
             self._note("recovered", f"An interrupted change was {done.outcome}", transaction=done.transaction)
-        return look(roots)
+        return look(roots, strict=True)
 
     def _outdated(self, listing: Listing) -> PlanOutdated:
         there: dict[str, list[str]] = {}

@@ -46,7 +46,7 @@ class CoreMetadata:
 class DistMetadata:
     """What the resolver needs to know of one file: its dependencies, cut up."""
 
-    __slots__ = ("extras", "name", "requires", "requires_python", "version")
+    __slots__ = ("extras", "name", "origin", "requires", "requires_python", "version")
 
     def __init__(
         self,
@@ -55,10 +55,13 @@ class DistMetadata:
         requires: tuple[RequirementRow, ...],
         requires_python: str = "",
         extras: tuple[str, ...] = (),
+        origin: str = "wheel",
     ) -> None:
         self.name: str = name
         """Normalised."""
         self.version: str = version
+        self.origin: str = origin
+        """``wheel``, ``sdist`` or ``build``: what it was read from."""
         self.requires: tuple[RequirementRow, ...] = requires
         self.requires_python: str = requires_python
         self.extras: tuple[str, ...] = extras
@@ -100,8 +103,12 @@ def parse_metadata(text: bytes | str, *, source: str) -> CoreMetadata:
     )
 
 
-def dist_metadata(core: CoreMetadata) -> DistMetadata:
+def dist_metadata(core: CoreMetadata, *, origin: str = "wheel") -> DistMetadata:
     """Cut the requirements of parsed metadata up for the resolver.
+
+    Args:
+        core: The metadata.
+        origin: ``wheel``, ``sdist`` or ``build``: what they were read from.
 
     Raises:
         MetadataInvalid: A requirement could not be understood; leaving it out would be wrong.
@@ -114,7 +121,9 @@ def dist_metadata(core: CoreMetadata) -> DistMetadata:
             reason=core.invalid[0],
         )
     rows = tuple(lenient_row(text) for text in core.requires_dist)
-    return DistMetadata(normalize(core.name), core.version, rows, core.requires_python, core.provides_extra)
+    return DistMetadata(
+        normalize(core.name), core.version, rows, core.requires_python, core.provides_extra, origin
+    )
 
 
 def _headers(text: bytes | str) -> dict[str, list[str]]:

@@ -135,6 +135,9 @@ class Allow:
 
     downgrade: bool = True
     remove: bool = True
+    file_conflicts: bool = False
+    """Whether a package may replace a file of another one, as pip and uv let it. Nothing else can install two
+    packages that bring different files of one path; the one that comes first may be broken then."""
 
 
 @attrs.frozen(kw_only=True)

@@ -153,7 +153,7 @@ class ResolvedPackage:
         self.extras: tuple[str, ...] = extras
         """Normalised extras that are part of the resolution, sorted."""
         self.source: str = source
-        """``index``, ``url`` or ``path``."""
+        """``index``, ``url``, ``path`` or ``git``."""
         self.metadata_from: str = metadata_from
         """``wheel``, ``sdist``, ``build`` or ``caller``: what the dependencies were read from."""
         self._file = file
@@ -270,7 +270,9 @@ class Resolution:
         inputs: Mapping[str, object] | None = None,
         notices: Sequence[Notice] = (),
         choices: Callable[[str], VersionChoice] | None = None,
+        builds: object = None,
     ) -> None:
+        self._builds = builds
         self._by_name = {package.name: package for package in packages}
         self._roots = tuple(roots)
         self._choices = choices
@@ -293,6 +295,11 @@ class Resolution:
     def roots(self) -> tuple[str, ...]:
         """The caller's requirements that hold for the target, as written."""
         return tuple(row.text for row in self._roots)
+
+    @property
+    def builds(self) -> object:
+        """How its sources are built, for whoever installs it; not part of what ``to_dict`` gives."""
+        return self._builds
 
     @property
     def root_names(self) -> frozenset[str]:

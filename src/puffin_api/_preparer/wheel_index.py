@@ -84,6 +84,14 @@ class CachedWheels:
             self._known[key] = _Known(found, os.fspath(link), signature)
         return found
 
+    def at(self, link: Path) -> CachedWheel | None:
+        """Return the unpacked wheel that a link leads to, whatever it was made of; None for none."""
+        for archive in self._store.candidates(link):
+            found = None if archive in self._damaged else self._remembered.get(archive) or self._read(archive)
+            if found is not None:
+                return found[0]
+        return None
+
     def _look_up(self, file: DistFile, link: Path) -> CachedWheel | None:
         for archive in self._store.candidates(link):
             if archive in self._damaged:

@@ -243,8 +243,8 @@ def _if_built(reasons: Sequence[tuple[Package, Mapping[int, Rejection]]]) -> Ite
     for package, found in reasons:
         if any(name.endswith((".tar.gz", ".zip")) for r in found.values() for name in r.files):
             yield (
-                f"{package.name} has a source distribution; build a wheel of it for this target and"
-                " give its folder as find_links"
+                f"{package.name} has a source distribution; allow builds with BuildPolicy.ALLOW, or build a"
+                " wheel of it for this target and give its folder as find_links"
             )
 
 

@@ -39,7 +39,8 @@ class Policy:
     Args:
         cutoff: Files uploaded at this time (seconds since the epoch) or later do not count; by
             project, the empty name for all others.
-        sources: Whether source distributions may be used.
+        sources: On which terms source distributions may be used, as a text that is equal for equal terms;
+            empty where they may not.
         digests: What files must have; None where they need none.
     """
 
@@ -53,8 +54,8 @@ class Policy:
         "_other_platforms",
         "_platforms",
         "_ranks",
-        "_sources",
         "key",
+        "sources",
         "target",
     )
 
@@ -65,7 +66,7 @@ class Policy:
         cutoff: Mapping[str, float | None] | None = None,
         only_binary: Collection[str] = (),
         no_binary: Collection[str] = (),
-        sources: bool = False,
+        sources: str = "",
         digests: Digests | None = None,
     ) -> None:
         self.target = target
@@ -83,7 +84,7 @@ class Policy:
         self._cutoff = dict(cutoff or {})
         self._only_binary = frozenset(only_binary)
         self._no_binary = frozenset(no_binary)
-        self._sources = sources
+        self.sources = sources
         self._digests = digests
         parts = (sorted(self._cutoff.items()), sorted(self._only_binary), sorted(self._no_binary))
         self.key = f"{target.digest} {parts} {sources} {digests.key if digests else ''}"
@@ -104,7 +105,7 @@ class Policy:
             cutoff=self._cutoff if cutoff is None else cutoff,
             only_binary=self._only_binary if only_binary is None else only_binary,
             no_binary=self._no_binary if no_binary is None else no_binary,
-            sources=self._sources,
+            sources=self.sources,
             digests=self._digests if digests is None else digests,
         )
 
@@ -181,7 +182,7 @@ class Policy:
             return _NO_WHEELS if barred else None
         if file.project in self._only_binary or ALL in self._only_binary:
             return _NO_SOURCES
-        return None if self._sources else _NEEDS_BUILD
+        return None if self.sources else _NEEDS_BUILD
 
 
 def python_rejection(requires_python: str) -> Rejection:

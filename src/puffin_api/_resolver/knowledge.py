@@ -11,7 +11,7 @@ from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT
 from puffin_api._urls import redact_in
-from puffin_api.errors import MetadataInvalid, OfflineMiss, PackageNotFound
+from puffin_api.errors import BuildForbidden, MetadataInvalid, OfflineMiss, PackageNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Knowledge:
             choice = package.candidates.choose(bit)
             if not is_file(choice):
                 self.reject(package, bit, summary(choice))
-            elif (known := memory.get(choice.filename)) is not None:
+            elif (known := memory.get(self._memory_key(choice))) is not None:
                 self._keep(package, bit, known)
             else:
                 files.append(choice)
@@ -146,8 +146,12 @@ class Knowledge:
             if isinstance(result, Exception):
                 self.reject(package, bit, _bad_file(file, result))
             else:
-                memory[file.filename] = result
+                memory[self._memory_key(file)] = result
                 self._keep(package, bit, result)
+
+    def _memory_key(self, file: FileRow) -> str:
+        """Return what metadata is remembered by: that of sources depends on who builds them, and how."""
+        return file.filename if file.is_wheel else f"{self._problem.policy.sources} {file.filename}"
 
     def read_ahead(self, package: Package, mask: int, count: int) -> None:
         """Have the metadata of the next candidates read while others are looked at."""
@@ -219,6 +223,8 @@ def _bad_file(file: FileRow, error: Exception) -> Rejection:
             "offline", "has metadata that is not in the cache, and we are offline", file.filename
         )
     code: RejectionCode = "metadata-invalid" if isinstance(error, MetadataInvalid) else "file-missing"
+    if isinstance(error, BuildForbidden):
+        code = "needs-build"
     reason = error.reason if isinstance(error, MetadataInvalid) and error.reason else str(error)
     files = {file.filename: Rejection(code, f"cannot be used ({reason})", reason)}
     return Rejection(code, f"cannot be used ({file.filename}: {reason})", reason, files)

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def resolution_of(
-    decided: Sequence[Package], problem: Problem, source: ReleaseSource, inputs: Mapping[str, object]
+    decided: Sequence[Package],
+    problem: Problem,
+    source: ReleaseSource,
+    inputs: Mapping[str, object],
+    *,
+    builds: object = None,
 ) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
@@ -38,6 +43,7 @@ def resolution_of(
         inputs=inputs,
         notices=notices,
         choices=Choices(bases, problem, source),
+        builds=builds,
     )
 
 
@@ -79,12 +85,14 @@ def _made_answer(package: Package, problem: Problem, extras: tuple[str, ...]) ->
         releases.files(bit - 1),
         groups,
         source=_source(file) if releases.direct else "index",
-        metadata_from="wheel" if file.is_wheel else "sdist",
+        metadata_from=metadata.origin if metadata is not None else "wheel" if file.is_wheel else "sdist",
     )
     return resolved, tuple(notices)
 
 
 def _source(file: FileRow) -> str:
+    if file.url.startswith("git+"):
+        return "git"
     return "path" if file.url.startswith("file:") else "url"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from puffin_api._model.derivation import Derivation
 from puffin_api._model.names import normalize
 from puffin_api._model.requirement import parse_requirement, requirement_row
 from puffin_api._model.resolution import Resolution, ResolvedPackage
@@ -86,9 +87,7 @@ class FakeBuildContext:
         name = normalize(requirement.name)
         if name in taken:
             if not requirement.specifier.contains(taken[name].version, prereleases=True):
-                raise ResolutionFailed(
-                    f"{taken[name].version} of {name} was taken, which is not {requirement}"
-                )
+                raise _failed(f"{taken[name].version} of {name} was taken, which is not {requirement}")
             return ()
         file = self._newest(name, requirement)
         row = file.row()
@@ -101,5 +100,9 @@ class FakeBuildContext:
             raise PackageNotFound(f"The index does not know {name}", name=name, indexes=())
         fitting = [file for file in project.files if requirement.specifier.contains(file.version)]
         if not fitting:
-            raise ResolutionFailed(f"No release of {name} fits {requirement}")
+            raise _failed(f"No release of {name} fits {requirement}")
         return max(fitting, key=lambda file: Version(file.version))
+
+
+def _failed(message: str) -> ResolutionFailed:
+    return ResolutionFailed(message, derivation=Derivation(()), conflicts=(), excluded={})

@@ -1,0 +1,102 @@
+"""What a caller says about builds, and the way to sources, which is imported when it is taken."""
+
+from __future__ import annotations
+
+import functools
+
+import attrs
+
+from puffin_api._model.build_settings import BuildSettings
+from puffin_api._model.options import BuildPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from puffin_api._api.environment import Environment
+    from puffin_api._api.interpreter import Interpreter
+    from puffin_api._api.sources import Sources
+    from puffin_api._api.wiring import ClientParts
+    from puffin_api._concurrency import Pump
+    from puffin_api._interpreter.info import InterpreterInfo
+    from puffin_api._model.file import FileRow
+    from puffin_api._model.git_url import GitUrl, Login
+    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.target import Target
+    from puffin_api.protocols import Runner
+
+    For = Target | Interpreter | Environment
+
+
+@attrs.frozen(kw_only=True)
+class BuildOptions:
+    """What a caller says about builds."""
+
+    policy: BuildPolicy = BuildPolicy.ALLOW
+    settings: BuildSettings | None = None
+    """None for the standard ones."""
+    constraints: tuple[str, ...] = ()
+    """On build requirements."""
+    skip_failed: bool = False
+    """Whether a version that cannot be built is passed over, instead of ending the resolution."""
+    runner: Runner | None = None
+
+    @property
+    def in_full(self) -> BuildSettings:
+        """The settings, whether or not somebody has said them."""
+        return self.settings or BuildSettings()
+
+    def over(self, other: BuildOptions | None) -> BuildOptions:
+        """Return what holds for sources that were resolved on other terms: of policies the stricter one."""
+        if other is None:
+            return self
+        strictest = max(self.policy, other.policy, key=list(BuildPolicy).index)
+        return attrs.evolve(
+            other,
+            policy=strictest,
+            settings=other.settings or self.settings,
+            runner=other.runner or self.runner,
+        )
+
+    def key(self, target: For) -> str:
+        """Return a text that is equal for calls that build alike."""
+        parts = (self.policy.value, self.skip_failed, self.in_full.digest(""), *self.constraints)
+        return " ".join(map(str, (*parts, python_key(interpreter_for(target)))))
+
+
+def interpreter_for(target: For) -> InterpreterInfo:
+    """Return the interpreter that builds for a target: its own, or else the running one."""
+    from puffin_api._api.environment import Environment
+    from puffin_api._api.interpreter import Interpreter
+
+    if isinstance(target, Environment):
+        return (target.interpreter if target.has_interpreter else Interpreter.current()).info
+    return (target if isinstance(target, Interpreter) else Interpreter.current()).info
+
+
+def python_key(info: InterpreterInfo) -> str:
+    """Name an interpreter by what matters for what it builds: kind, version and platform."""
+    return str(next(iter(info.target().ranks)))
+
+
+class SourcesOnDemand:
+    """Answers as `Sources` does, which is made when the first question comes: most calls have none."""
+
+    def __init__(self, parts: ClientParts, target: For, options: BuildOptions, pump: Pump) -> None:
+        self._arguments = parts, target, options, pump
+
+    @functools.cached_property
+    def _sources(self) -> Sources:
+        from puffin_api._api.sources import Sources
+
+        return Sources(*self._arguments)
+
+    def commit(self, url: GitUrl, login: Login | None) -> str:
+        """Return the commit that a revision stands for."""
+        return self._sources.commit(url, login)
+
+    def complete(self, file: FileRow) -> FileRow:
+        """Return a file with name, version and digests, which its metadata tells."""
+        return self._sources.complete(file)
+
+    def metadata(self, file: FileRow) -> DistMetadata:
+        """Return the metadata of sources."""
+        return self._sources.metadata(file)

@@ -1,0 +1,353 @@
+"""Metadata and wheels of sources: from what is promised, from the cache, or from a build.
+
+::
+
+    built-wheels-v0/<kind>/<project>/<state of the sources>/
+        source                      the archive, as it was downloaded
+        <how>.metadata              METADATA that a backend gave
+        <how>/<wheel's name>        link to the unpacked wheel
+
+    ``<how>`` stands for the build settings and, for metadata, the interpreter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import attrs
+
+from puffin_api._concurrency import OnceMap, Pump
+from puffin_api._fs import write_atomic
+from puffin_api._model.direct_url import DirInfo
+from puffin_api._model.filename import parse_wheel_name
+from puffin_api._model.metadata import parse_metadata
+from puffin_api._model.names import normalize
+from puffin_api._model.options import BuildPolicy
+from puffin_api._preparer.static_metadata import StaticMetadata, read_static
+from puffin_api._wheel.unpack import unpack_wheel
+from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, MetadataInvalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Hashable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import Protocol, TypeVar
+
+    from puffin_api._cache.archive_store import ArchiveStore
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._model.cached import CachedWheel
+    from puffin_api._model.file import DistFile
+    from puffin_api._model.metadata import CoreMetadata
+    from puffin_api._model.target import Target
+    from puffin_api._preparer.prepare import Lock
+    from puffin_api._preparer.source_place import Place, SourcePlaces
+    from puffin_api._preparer.telling import Telling
+    from puffin_api._preparer.wheel_index import CachedWheels
+
+    T = TypeVar("T")
+
+    class Build(Protocol):
+        """One tree with its backend ready to be called."""
+
+        def metadata(self, target: Path, *, editable: bool = False) -> Path | None: ...
+        def wheel(
+            self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None
+        ) -> Path: ...
+
+    class Open(Protocol):
+        """Makes a tree ready to be built."""
+
+        def __call__(self, tree: Path, *, package: str, source: str) -> AbstractContextManager[Build]: ...
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Terms:
+    """On which terms one call builds."""
+
+    policy: BuildPolicy
+    open: Open
+    guard: Callable[[str, str], None]
+    """Takes sources and their project; raises where they are being built already for each other's sake."""
+    settings: Callable[[str], str]
+    """A text for what is said about builds of a project; equal where it is the same."""
+    python: str
+    """The interpreter that builds, in a few letters."""
+    target: Target
+    """What wheels have to be for."""
+    pump: Pump
+    telling: Telling
+
+
+@attrs.frozen
+class Described:
+    """What is known of sources."""
+
+    core: CoreMetadata
+    origin: str
+    """``pkg-info``, ``pyproject`` or ``build``."""
+
+
+class SourceDatabase:
+    """Gives metadata and wheels of sources. Many threads may ask at once, many processes share a cache.
+
+    Each is built once: by one of the calls under way in this process, and by one of the processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: CacheLayout,
+        store: ArchiveStore,
+        wheels: CachedWheels,
+        places: SourcePlaces,
+        lock: Lock,
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._wheels = wheels
+        self._places = places
+        self._lock = lock
+        self._described: dict[Hashable, Described] = {}
+        self._under_way: OnceMap[Hashable, object] = OnceMap()
+
+    def describe(self, file: DistFile, terms: Terms) -> Described:
+        """Return the metadata of sources; a build is the last resort.
+
+        Raises:
+            BuildForbidden: Only a build could tell, and none is allowed.
+            BuildFailed: It failed.
+            PackageError: The sources cannot be used.
+            NetworkError: They cannot be had.
+        """
+        place = self._places.find(file, terms.pump)
+        how = self._how(file, terms)
+        key = (place.folder, how)
+        found = self._described.get(key) or self._read(place, how)
+        if found is None:
+            found = self._alone(key, file.name, place, terms, lambda: self._find_out(file, place, how, terms))
+        self._check(file, found.core)
+        self._described[key] = found
+        return found
+
+    def wheel(self, file: DistFile, terms: Terms) -> CachedWheel:
+        """Return the unpacked wheel of sources; it is built where there is none that fits.
+
+        Raises:
+            BuildForbidden: No build is allowed, or its wheel is not for the target.
+            BuildFailed: It failed.
+            PackageError: The sources cannot be used.
+            NetworkError: They cannot be had.
+        """
+        place = self._places.find(file, terms.pump)
+        found = self._built(file, place, terms)
+        if found is not None:
+            return found
+        if terms.policy is not BuildPolicy.ALLOW:
+            raise _forbidden(file, "a wheel of it has to be built")
+        key = (place.folder, terms.settings(file.name), terms.target.digest)
+        return self._alone(key, file.name, place, terms, lambda: self._make_wheel(file, place, terms))
+
+    def digests(self, file: DistFile, pump: Pump) -> Mapping[str, str]:
+        """Return the digests of an archive; none for trees."""
+        return self._places.find(file, pump).digests
+
+    def lookup(self, file: DistFile, terms: Terms) -> CachedWheel | None:
+        """Return the wheel of sources that has been built before; downloads nothing."""
+        if not file.hashes and not file.url.startswith("file:") and not file.url.startswith("git+"):
+            return None
+        return self._built(file, self._places.find(file, terms.pump), terms)
+
+    # -- metadata
+
+    def _find_out(self, file: DistFile, place: Place, how: str, terms: Terms) -> Described:
+        known = self._read(place, how)
+        if known is not None:  # another process was quicker
+            return known
+        with self._places.open(file, place, terms.pump, terms.telling) as tree:
+            static = read_static(
+                tree,
+                name=file.name or None,
+                version=file.version or None,
+                is_sdist=not _is_tree(file),
+            )
+            if isinstance(static, StaticMetadata):
+                return Described(static.core, static.origin)
+            if terms.policy is BuildPolicy.NEVER:
+                raise _forbidden(file, f"its metadata is not static: {static.reason}")
+            return self._build_metadata(tree, file, place, how, terms)
+
+    def _build_metadata(self, tree: Path, file: DistFile, place: Place, how: str, terms: Terms) -> Described:
+        editable = _is_editable(file)
+        with (
+            self._store.scratch() as scratch,
+            terms.open(tree, package=file.name, source=place.title) as build,
+        ):
+            dist_info = build.metadata(scratch, editable=editable)
+            if dist_info is None:
+                if terms.policy is BuildPolicy.METADATA_ONLY:
+                    raise _forbidden(file, "its backend gives metadata only with a wheel")
+                wheel = self._store_wheel(file, place, terms, build.wheel(scratch, editable=editable))
+                dist_info = wheel.archive / "files" / wheel.manifest.dist_info
+            text = (dist_info / "METADATA").read_bytes()
+        core = parse_metadata(text, source=file.filename or place.title)
+        place.folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(place.folder / f"{how}.metadata", text)
+        return Described(core, "build")
+
+    def _read(self, place: Place, how: str) -> Described | None:
+        try:
+            text = (place.folder / f"{how}.metadata").read_bytes()
+            return Described(parse_metadata(text, source=place.title), "build")
+        except (OSError, MetadataInvalid):
+            return None
+
+    @staticmethod
+    def _how(file: DistFile, terms: Terms) -> str:
+        return f"{terms.settings(file.name)}-{terms.python}"
+
+    @staticmethod
+    def _check(file: DistFile, core: CoreMetadata) -> None:
+        """Refuse metadata of another project or version than the file is of, where that is known."""
+        from packaging.version import InvalidVersion, Version
+
+        reason = ""
+        if file.name and normalize(core.name) != file.name:
+            reason = f"its metadata is that of {core.name}"
+        elif file.version and core.version != file.version:
+            with contextlib.suppress(InvalidVersion):
+                if Version(core.version).public != Version(file.version).public:
+                    reason = f"its metadata says version {core.version}"
+        if reason:
+            raise MetadataInvalid(
+                f"{file.filename} cannot be used: {reason}",
+                name=file.name,
+                source=file.filename,
+                reason=reason,
+            )
+
+    # -- wheels
+
+    def _built(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel | None:
+        """Return the best wheel for the target that was built with these settings."""
+        folder = place.folder / terms.settings(file.name)
+        best: tuple[int, CachedWheel] | None = None
+        for name in _names(folder):
+            rank = _rank(name, terms.target)
+            if rank is None or (best is not None and best[0] <= rank):
+                continue
+            wheel = self._wheels.at(folder / name)
+            if wheel is not None and not self._wheels.damage(wheel, check=terms.pump.check):
+                best = rank, wheel
+        return None if best is None else best[1]
+
+    def _make_wheel(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel:
+        found = self._built(file, place, terms)
+        if found is not None:  # another process was quicker
+            return found
+        editable = _is_editable(file)
+        with (
+            self._places.open(file, place, terms.pump, terms.telling) as tree,
+            self._store.scratch() as scratch,
+            terms.open(tree, package=file.name, source=place.title) as build,
+        ):
+            made = build.wheel(scratch, editable=editable)
+            wheel = self._store_wheel(file, place, terms, made)
+        if _rank(made.name, terms.target) is None:
+            raise BuildForbidden(
+                f"The wheel that was built, {made.name}, is not for {terms.target}",
+                hint="Build on the platform that it is for, and give the wheel by its path.",
+                package=file.name,
+            )
+        return wheel
+
+    def _store_wheel(self, file: DistFile, place: Place, terms: Terms, made: Path) -> CachedWheel:
+        """Unpack a wheel that was built, and let a link lead to it."""
+        if file.name and parse_wheel_name(made.name).name != file.name:
+            raise BuildFailed(
+                f"{file.name}: the backend built {made.name}",
+                package=file.name,
+                phase="check",
+                exit_code=0,
+                log_tail=(),
+                log_path=None,
+            )
+        link = place.folder / terms.settings(file.name) / made.name.removesuffix(".whl")
+        with self._store.scratch() as scratch:
+            manifest = unpack_wheel(
+                made,
+                scratch / "archive",
+                filename=made.name,
+                pump=terms.pump,
+                source_hashes=place.digests,
+            )
+            canonical = self._store.persist(scratch / "archive", link)
+        return self._wheels.remember(canonical, manifest, place.digests)
+
+    # -- once
+
+    def _alone(self, key: Hashable, package: str, place: Place, terms: Terms, work: Callable[[], T]) -> T:
+        """Do some work, or wait for the call of this process that does it; other processes wait for us."""
+        terms.guard(place.title, package)  # before we wait for ourselves
+        while True:
+            terms.pump.check()
+            task, mine = self._under_way.claim(key)
+            if mine:
+                break
+            try:
+                return Pump(cancel=terms.pump.cancel).wait(task)  # type: ignore[return-value]  # by the same key
+            except Cancelled:
+                continue  # ours is checked above; if it was the other's, the work is still to be done
+        try:
+            with self._held(place, terms):
+                result = work()
+        except BaseException as error:
+            self._under_way.forget(key, task)
+            task.fail(error)
+            raise
+        self._under_way.forget(key, task)
+        task.succeed(result)
+        return result
+
+    @contextlib.contextmanager
+    def _held(self, place: Place, terms: Terms) -> Generator[None]:
+        lock = self._layout.lock("built", str(place.folder.relative_to(self._layout.root)))
+        with self._lock(
+            lock,
+            what=f"building {place.title}",
+            cancel=terms.pump,
+            on_wait=lambda _, owner: terms.telling.waiting(place.folder, owner),
+            on_degraded=terms.telling.degraded,
+        ):
+            yield
+
+
+def _is_tree(file: DistFile) -> bool:
+    return file.origin is not None and isinstance(file.origin.info, DirInfo)
+
+
+def _is_editable(file: DistFile) -> bool:
+    return file.origin is not None and file.origin.editable
+
+
+def _rank(name: str, target: Target) -> int | None:
+    """Return the place of a wheel's best tag among those of the target."""
+    wheel = parse_wheel_name(name if name.endswith(".whl") else f"{name}.whl")
+    ranks = [target.ranks[tag] for tag in wheel.expanded_tags() if tag in target.ranks]
+    return min(ranks, default=None)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _forbidden(file: DistFile, why: str) -> BuildForbidden:
+    return BuildForbidden(
+        f"{file.filename or file.url} cannot be used without a build: {why}",
+        hint="Allow builds with build_policy=BuildPolicy.ALLOW, or choose a version that has a wheel.",
+        package=file.name,
+    )

@@ -1,0 +1,194 @@
+"""Where the sources of a file are, and their tree, made ready for reading and building."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from puffin_api._cache.layout import git_kind, path_kind
+from puffin_api._concurrency import OnceMap
+from puffin_api._fs import rename
+from puffin_api._model.direct_url import DirInfo, VcsInfo
+from puffin_api._model.git_url import parse_git_url
+from puffin_api._preparer.freshness_keys import freshness_keys
+from puffin_api._preparer.git import project_folder
+from puffin_api._preparer.source_archive import unpack_source
+from puffin_api._preparer.source_tree import tree_stamp
+from puffin_api._preparer.wheel_index import wheel_kind
+from puffin_api._urls import url_to_path
+from puffin_api.errors import RequirementInvalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+    from contextlib import AbstractContextManager
+
+    from puffin_api._cache.layout import CacheLayout
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.file import DistFile
+    from puffin_api._preparer.git import GitStore
+    from puffin_api._preparer.prepare import Fetch
+    from puffin_api._preparer.telling import Telling
+
+_UNNAMED = "unnamed"
+_ARCHIVE = "source"
+
+
+@attrs.frozen
+class Place:
+    """The folder of the cache for what was learned and built of one state of some sources."""
+
+    folder: Path
+    digests: Mapping[str, str]
+    """Of the archive, by algorithm, in lower-case hex; of trees there are none."""
+    title: str
+    """The sources, for people and to tell them from others; without credentials."""
+
+
+class SourcePlaces:
+    """Finds sources, brings them here, and opens their trees.
+
+    Args:
+        layout: Where the cache keeps what.
+        scratch: Gives an empty folder of the cache that is removed at the end.
+        fetch: Downloads an archive and checks its digests.
+        repositories: Gives the store of git repositories.
+        env: What ``env`` keys of freshness are looked up in.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: CacheLayout,
+        scratch: Callable[[], AbstractContextManager[Path]],
+        fetch: Fetch,
+        repositories: Callable[[], GitStore],
+        env: Mapping[str, str],
+    ) -> None:
+        self._layout = layout
+        self._scratch = scratch
+        self._fetch = fetch
+        self._repositories = repositories
+        self._env = env
+        self._digests: OnceMap[str, Mapping[str, str]] = OnceMap()
+
+    def find(self, file: DistFile, pump: Pump) -> Place:
+        """Return the place for the present state of some sources.
+
+        An archive without digests is downloaded for that, once.
+
+        Raises:
+            NetworkError: It cannot be had.
+            RequirementInvalid: A local file or folder is not there.
+        """
+        origin = file.origin
+        name = file.name or _UNNAMED
+        if origin is not None and isinstance(origin.info, VcsInfo):
+            kind = git_kind(file.url, origin.info.commit_id)
+            return Place(self._layout.built(kind, name, "tree"), {}, file.url)
+        if origin is not None and isinstance(origin.info, DirInfo):
+            tree, editable = local_path(file.url), origin.info.editable
+            revision = self.stamp(tree, pump, editable=editable) + ("-editable" if editable else "")
+            return Place(self._layout.built(path_kind(tree), name, revision), {}, file.url)
+        digests = file.hashes if "sha256" in file.hashes else self._find_digests(file, pump)
+        revision = digests["sha256"][:32]
+        title = f"{file.name} {file.version}" if file.index else file.url
+        return Place(self._layout.built(wheel_kind(file), name, revision), digests, title)
+
+    def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
+        """Return a text that changes when something changes in a local tree that may matter."""
+        return tree_stamp(tree, freshness_keys(tree, editable=editable), env=self._env, pump=pump)
+
+    @contextmanager
+    def open(self, file: DistFile, place: Place, pump: Pump, telling: Telling) -> Generator[Path]:
+        """Give the tree, in which a build may write. A local one is the user's own.
+
+        Raises:
+            PackageError: The archive is damaged, unsafe or without a project.
+            NetworkError: It cannot be had.
+        """
+        origin = file.origin
+        if origin is not None and isinstance(origin.info, DirInfo):
+            yield local_path(file.url)
+            return
+        with self._scratch() as scratch:
+            if origin is not None and isinstance(origin.info, VcsInfo):
+                yield self._lay_out(file, origin.info.commit_id, scratch, pump, telling)
+                return
+            archive = self._archive(file, place, scratch, pump)
+            top = unpack_source(archive, scratch / "tree", filename=file.filename, pump=pump)
+            yield _inside(top, origin.subdirectory if origin is not None else "", file.url)
+
+    def _lay_out(self, file: DistFile, commit: str, scratch: Path, pump: Pump, telling: Telling) -> Path:
+        url, _ = parse_git_url(file.url)
+        checkout = self._repositories().checkout(url, commit, pump, telling=telling)
+        tree = scratch / "tree"
+        shutil.copytree(checkout, tree, symlinks=True)
+        return project_folder(tree, url)
+
+    def _archive(self, file: DistFile, place: Place, scratch: Path, pump: Pump) -> Path:
+        """Return the archive, from the cache if its digest is right there."""
+        if file.url.startswith("file:"):
+            return local_path(file.url)
+        kept = place.folder / _ARCHIVE
+        if _sha256(kept) != place.digests["sha256"]:
+            self._keep(file, kept, scratch, pump)
+        return kept
+
+    def _find_digests(self, file: DistFile, pump: Pump) -> Mapping[str, str]:
+        if file.url.startswith("file:"):
+            return {"sha256": _sha256(local_path(file.url)) or _missing(file.url)}
+
+        def find() -> Mapping[str, str]:
+            with self._scratch() as scratch:
+                found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
+                digests = {**found, "sha256": _sha256(scratch / _ARCHIVE)}
+                kept = self._layout.built(wheel_kind(file), file.name or _UNNAMED, digests["sha256"][:32])
+                kept.mkdir(parents=True, exist_ok=True)
+                rename(scratch / _ARCHIVE, kept / _ARCHIVE)
+                return digests
+
+        try:
+            return self._digests.run(file.url, find)
+        except BaseException:
+            self._digests.forget(file.url)
+            raise
+
+    def _keep(self, file: DistFile, kept: Path, scratch: Path, pump: Pump) -> None:
+        self._fetch(file, scratch / _ARCHIVE, pump=pump)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        rename(scratch / _ARCHIVE, kept)
+
+
+def local_path(url: str) -> Path:
+    """Return the path that a ``file:`` URL names."""
+    return Path(url_to_path(url.partition("#")[0]))
+
+
+def _inside(top: Path, subdirectory: str, url: str) -> Path:
+    place = Path(os.path.realpath(top / subdirectory))
+    if subdirectory and not (place.is_dir() and place.is_relative_to(os.path.realpath(top))):
+        raise RequirementInvalid(
+            f"{url} has no folder {subdirectory}",
+            hint="Name one that is in the archive, relative to its top folder.",
+            text=url,
+        )
+    return place
+
+
+def _sha256(path: Path) -> str:
+    """Return the digest of a file, empty where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _missing(url: str) -> str:
+    raise RequirementInvalid(f"{url} cannot be read", hint="Check the path.", text=url)
