@@ -58,8 +58,8 @@ class BuildOptions:
 
     def key(self, target: For) -> str:
         """Return a text that is equal for calls that build alike."""
-        parts = (self.policy.value, self.skip_failed, self.in_full.digest(""), *self.constraints)
-        return " ".join(map(str, (*parts, python_key(interpreter_for(target)))))
+        parts = (self.policy.value, self.skip_failed, self.settings and self.settings.key)
+        return " ".join(map(str, (*parts, *self.constraints, _python_of(target))))
 
 
 def interpreter_for(target: For) -> InterpreterInfo:
@@ -72,9 +72,18 @@ def interpreter_for(target: For) -> InterpreterInfo:
     return (target if isinstance(target, Interpreter) else Interpreter.current()).info
 
 
+def _python_of(target: For) -> str:
+    """Name the interpreter that builds for a target; a plain target does not say which that is."""
+    from puffin_api._model.target import Target
+
+    return "" if isinstance(target, Target) else python_key(interpreter_for(target))
+
+
 def python_key(info: InterpreterInfo) -> str:
     """Name an interpreter by what matters for what it builds: kind, version and platform."""
-    return str(next(iter(info.target().ranks)))
+    markers = info.markers
+    parts = (markers["implementation_name"], markers["python_full_version"], info.abiflags, info.soabi)
+    return "-".join((*parts, markers["sys_platform"], markers["platform_machine"]))
 
 
 class SourcesOnDemand:

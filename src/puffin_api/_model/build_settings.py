@@ -109,6 +109,14 @@ class BuildSettings:
         data = json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()
         return hashlib.sha256(data).hexdigest()[:16]
 
+    @property
+    def key(self) -> str:
+        """A text that is equal for settings that are equal for all packages; it gives no secret away."""
+        special = {*self.package_config_settings, *self.extra_requires, *self.env}
+        if not isinstance(self.isolation, bool):
+            special |= self.isolation
+        return " ".join(self.digest(name) for name in ("", *sorted(special)))
+
 
 def _key(package: str) -> str:
     """The normal form of a name; what is no name (a path) is that of no package."""
