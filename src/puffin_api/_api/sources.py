@@ -97,7 +97,7 @@ class Sources:
             hashes=tuple(f"{key}:{value}" for key, value in digests.items()),
             size=file.size,
             allowed=file.allowed,
-            origin=file.origin,
+            origin=file.origin and file.origin.with_stamp(self._parts.sources.stamp(given, self._pump)),
         )
 
     # -- for the resolver

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import attrs
 
 from puffin_api._installer.installed_graph import InstalledGraph
 from puffin_api._model.direct_url import ArchiveInfo, DirectUrl
+from puffin_api._model.dist_info import STAMP
 from puffin_api._model.events import Notice
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
@@ -208,7 +210,9 @@ class _Planner:
         if wanted is None:
             return True  # whoever asks for a version has it, wherever it came from
         there = dist.direct_url
-        return there is not None and _spelt_alike(wanted).same_origin(_spelt_alike(there))
+        if there is None or not _spelt_alike(wanted).same_origin(_spelt_alike(there)):
+            return False
+        return not wanted.stamp or wanted.stamp == _stamp(dist) or (wanted.editable and not _stamp(dist))
 
     def _change(self, package: ResolvedPackage, dist: InstalledDistribution | None, cause: Cause) -> Change:
         self.replaced += dist is not None
@@ -243,6 +247,16 @@ def origins(resolution: Resolution) -> dict[str, DirectUrl]:
 def _spelt_alike(origin: DirectUrl) -> DirectUrl:
     """Return an origin so that tools which escape other characters of an archive's URL agree."""
     return attrs.evolve(origin, url=resource(origin.url)) if isinstance(origin.info, ArchiveInfo) else origin
+
+
+def _stamp(dist: InstalledDistribution) -> str:
+    """Return the state of the local tree that was installed; empty where nobody has written it down."""
+    try:
+        data = json.loads(dist.read_text(STAMP) or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    stamp = data.get("stamp") if isinstance(data, dict) else None
+    return stamp if isinstance(stamp, str) else ""
 
 
 def same_version(first: str, second: str) -> bool:

@@ -36,6 +36,8 @@ class DirInfo:
     """A local folder."""
 
     editable: bool = False
+    stamp: str = attrs.field(default="", eq=False)
+    """Changes with what a build may depend on; empty where nobody has looked. Not part of direct_url.json."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +70,17 @@ class DirectUrl:
                 return all(theirs.get(name, digest) == digest for name, digest in mine.items())
             case _:
                 return False
+
+    @property
+    def stamp(self) -> str:
+        """Of a local tree, a text that changes with what a build may depend on; empty if unknown."""
+        return self.info.stamp if isinstance(self.info, DirInfo) else ""
+
+    def with_stamp(self, stamp: str) -> DirectUrl:
+        """Return the origin of this state of a local tree; any other origin as it is."""
+        if not isinstance(self.info, DirInfo):
+            return self
+        return attrs.evolve(self, info=attrs.evolve(self.info, stamp=stamp))
 
     def with_digest(self, hashes: Mapping[str, str]) -> DirectUrl:
         """Return the same origin with the sha256 digest of its archive, where that is known only now."""

@@ -16,6 +16,8 @@ INSTALLER = "puffin-api"
 """What the INSTALLER file says of distributions that this library installed."""
 INSTALLER_BYTES = f"{INSTALLER}\n".encode()
 """Content of the INSTALLER file."""
+STAMP = "puffin-source.json"
+"""The file of a ``.dist-info`` folder that tells what state of a local tree was installed."""
 
 _EGG_PYTHON = re.compile(r"-py\d[\d.]*(?:-.*)?$")
 _SECTION = re.compile(r"\[(.+)\]").fullmatch

@@ -149,6 +149,10 @@ class SourceDatabase:
         key = (place.folder, terms.settings(file.name), terms.target.digest)
         return self._alone(key, file.name, place, terms, lambda: self._make_wheel(file, place, terms))
 
+    def stamp(self, file: DistFile, pump: Pump) -> str:
+        """Return the state of a local tree, as a text."""
+        return self._places.find(file, pump).folder.name
+
     def digests(self, file: DistFile, pump: Pump) -> Mapping[str, str]:
         """Return the digests of an archive; none for trees."""
         return self._places.find(file, pump).digests

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 
-from puffin_api._model.dist_info import INSTALLER_BYTES
+from puffin_api._model.dist_info import INSTALLER_BYTES, STAMP
 from puffin_api._model.events import Notice
 from puffin_api._wheel.record import digest_bytes, parse_record, record_row
 from puffin_api._wheel.scripts import ScriptMaker, can_be_called, wrapped_entry_point
@@ -313,6 +314,10 @@ def _dist_info_files(
     if direct_url is not None:
         content = direct_url.to_json().encode()
         files.append((f"{folder}/direct_url.json", content))
+        rows.append(record_row(files[-1][0], digest_bytes(content), len(content)))
+    if direct_url is not None and direct_url.stamp:
+        content = json.dumps({"version": 1, "stamp": direct_url.stamp}).encode()
+        files.append((f"{folder}/{STAMP}", content))
         rows.append(record_row(files[-1][0], digest_bytes(content), len(content)))
     rows.append(record_row(f"{folder}/RECORD", "", ""))
     files.append((f"{folder}/RECORD", "".join(rows).encode()))

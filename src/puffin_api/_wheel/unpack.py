@@ -19,7 +19,7 @@ import stat
 
 from puffin_api._concurrency import SILENT, Pump
 from puffin_api._model.cached import DataFile, WheelManifest
-from puffin_api._model.dist_info import INSTALLER_BYTES
+from puffin_api._model.dist_info import INSTALLER_BYTES, STAMP
 from puffin_api._wheel.integrity import UNLISTED, Digest, check_record
 from puffin_api._wheel.manifest import write_manifest
 from puffin_api._wheel.read import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from puffin_api._zip import ZipEntry
     from puffin_api.errors import PuffinError
 
-_DROPPED = (*UNLISTED, "INSTALLER", "REQUESTED", "direct_url.json")
+_DROPPED = (*UNLISTED, "INSTALLER", "REQUESTED", "direct_url.json", STAMP)
 """Files of the ``.dist-info`` folder that the installer writes: theirs must not be linked in its way."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _SPLIT = 4 << 20
