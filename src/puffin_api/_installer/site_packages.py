@@ -50,7 +50,11 @@ class DistributionFolder:
 
     def has(self, name: str) -> bool:
         """Tell whether there is anything of that name, readable or not."""
-        return os.path.lexists(self._file(name))
+        try:
+            os.lstat(f"{self._path}{os.sep}{name}" if self.kind == "dist-info" else self._file(name))
+        except (OSError, ValueError):
+            return False
+        return True
 
     def record(self) -> Sequence[tuple[str, str, str]] | None:
         """Return path, digest and size of each file, relative to the folder around; None for no list."""

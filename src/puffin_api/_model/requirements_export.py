@@ -20,9 +20,11 @@ def requirements_txt(resolution: Resolution, *, hashes: bool, annotate: bool) ->
 
 def _pin(package: ResolvedPackage) -> str:
     # Extras are left out: what they bring in is in the list itself.
-    if package.source == "index":
+    if not package.location:
         return f"{package.name}=={package.version}"
-    return f"{package.name} @ {package.file_row.url}"
+    if package.editable:  # as a URL, since a path would have to be quoted, and every reader does it otherwise
+        return f"-e {package.location}"
+    return f"{package.name} @ {package.location}"
 
 
 def _hashes(package: ResolvedPackage) -> list[str]:

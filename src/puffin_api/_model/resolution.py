@@ -102,7 +102,8 @@ class ResolutionDiff:
     added: Mapping[str, str] = attrs.field(hash=False)
     removed: Mapping[str, str] = attrs.field(hash=False)
     changed: Mapping[str, tuple[str, str]] = attrs.field(hash=False)
-    """Old and new version; of what does not come from an index, ``version @ URL``."""
+    """Old and new version; of what does not come from an index, ``version @ URL``, and of a project in
+    development mode ``version @ URL (editable)``."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
@@ -177,6 +178,16 @@ class ResolvedPackage:
         return self._file
 
     @property
+    def location(self) -> str:
+        """The URL of what does not come from an index, with the folder in it that counts; else empty."""
+        return "" if self.source == "index" else _location(self._file)
+
+    @property
+    def editable(self) -> bool:
+        """True for a local project in development mode."""
+        return self._file.origin is not None and self._file.origin.editable
+
+    @property
     def alternatives(self) -> tuple[DistFile, ...]:
         """The other files of the release, for any target."""
         return tuple(DistFile.of(row) for row in self._files if row is not self._file)
@@ -242,8 +253,8 @@ class ResolvedPackage:
         )
 
     def _key(self) -> tuple[object, ...]:
-        row = self._file
-        return self.name, self.version, self.extras, row.filename, row.url, row.hashes, self.source
+        row, where = self._file, (self.location, self.editable)
+        return self.name, self.version, self.extras, row.filename, row.url, row.hashes, self.source, where
 
     def __eq__(self, other: object) -> bool:
         return self._key() == other._key() if isinstance(other, ResolvedPackage) else NotImplemented
@@ -312,7 +323,8 @@ class Resolution:
         lines = [self.target.digest, *sorted(self.roots)]
         for name, package in self.packages.items():
             row = package.file_row
-            where = () if package.source == "index" else (row.url,)
+            where = [package.location] if package.location else []
+            where += ["editable"] if package.editable else []
             lines.append(
                 " ".join((name, package.version, *package.extras, row.filename, *row.hashes, *where))
             )
@@ -408,8 +420,22 @@ class Resolution:
 
 
 def _identity(package: ResolvedPackage) -> str:
-    """Return the version, with the URL of what does not come from an index."""
-    return package.version if package.source == "index" else f"{package.version} @ {package.file_row.url}"
+    """Return the version, with where it comes from when that is not an index."""
+    if not package.location:
+        return package.version
+    return f"{package.version} @ {package.location}{' (editable)' if package.editable else ''}"
+
+
+def _location(file: FileRow) -> str:
+    """Return the URL of direct files; those of trees and repositories have their folder in them already."""
+    from urllib.parse import quote
+
+    from puffin_api._model.direct_url import ArchiveInfo
+
+    origin = file.origin
+    if origin is None or not origin.subdirectory or not isinstance(origin.info, ArchiveInfo):
+        return file.url
+    return f"{file.url}#subdirectory={quote(origin.subdirectory)}"
 
 
 def _mapping(value: object) -> Mapping[str, object]:

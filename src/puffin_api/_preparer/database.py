@@ -17,30 +17,32 @@ import os
 
 import attrs
 
-from puffin_api._concurrency import OnceMap, Pump
 from puffin_api._fs import write_atomic
 from puffin_api._model.direct_url import DirInfo
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.metadata import parse_metadata
 from puffin_api._model.names import normalize
 from puffin_api._model.options import BuildPolicy
+from puffin_api._preparer.build_turns import BuildTurns
 from puffin_api._preparer.static_metadata import StaticMetadata, read_static
 from puffin_api._wheel.unpack import unpack_wheel
-from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, MetadataInvalid
+from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Protocol, TypeVar
 
     from puffin_api._cache.archive_store import ArchiveStore
     from puffin_api._cache.layout import CacheLayout
+    from puffin_api._concurrency import Pump
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.file import DistFile
     from puffin_api._model.metadata import CoreMetadata
     from puffin_api._model.target import Target
+    from puffin_api._preparer.build_turns import Check
     from puffin_api._preparer.prepare import Lock
     from puffin_api._preparer.source_place import Place, SourcePlaces
     from puffin_api._preparer.telling import Telling
@@ -110,7 +112,7 @@ class SourceDatabase:
         self._places = places
         self._lock = lock
         self._described: dict[Hashable, Described] = {}
-        self._under_way: OnceMap[Hashable, object] = OnceMap()
+        self._turns = BuildTurns()
 
     def describe(self, file: DistFile, terms: Terms) -> Described:
         """Return the metadata of sources; a build is the last resort.
@@ -294,37 +296,19 @@ class SourceDatabase:
     def _alone(self, key: Hashable, package: str, place: Place, terms: Terms, work: Callable[[], T]) -> T:
         """Do some work, or wait for the call of this process that does it; other processes wait for us."""
         terms.guard(place.title, package)  # before we wait for ourselves
-        while True:
-            terms.pump.check()
-            task, mine = self._under_way.claim(key)
-            if mine:
-                break
-            try:
-                return Pump(cancel=terms.pump.cancel).wait(task)  # type: ignore[return-value]  # by the same key
-            except Cancelled:
-                continue  # ours is checked above; if it was the other's, the work is still to be done
-        try:
-            with self._held(place, terms):
-                result = work()
-        except BaseException as error:
-            self._under_way.forget(key, task)
-            task.fail(error)
-            raise
-        self._under_way.forget(key, task)
-        task.succeed(result)
-        return result
-
-    @contextlib.contextmanager
-    def _held(self, place: Place, terms: Terms) -> Generator[None]:
         lock = self._layout.lock("built", str(place.folder.relative_to(self._layout.root)))
-        with self._lock(
-            lock,
-            what=f"building {place.title}",
-            cancel=terms.pump,
-            on_wait=lambda _, owner: terms.telling.waiting(place.folder, owner),
-            on_degraded=terms.telling.degraded,
-        ):
-            yield
+
+        def hold(check: Check) -> AbstractContextManager[None]:
+            return self._lock(
+                lock,
+                what=f"building {place.title}",
+                cancel=check,
+                on_wait=lambda _, owner: terms.telling.waiting(place.folder, owner),
+                on_degraded=terms.telling.degraded,
+            )
+
+        # What is forbidden to one call may be allowed to another.
+        return self._turns.run((key, terms.policy), lock, hold, terms.pump, work)
 
 
 def _is_tree(file: DistFile) -> bool:
