@@ -12,6 +12,7 @@ from puffin_api._model.options import BuildPolicy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from puffin_api._api.environment import Environment
+    from puffin_api._api.given_builder import GivenSources
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._api.sources import Sources
     from puffin_api._api.wiring import ClientParts
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from puffin_api._model.git_url import GitUrl, Login
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._model.target import Target
-    from puffin_api.protocols import Runner
+    from puffin_api.protocols import Runner, SourceBuilder
 
     For = Target | Interpreter | Environment
 
@@ -38,6 +39,8 @@ class BuildOptions:
     skip_failed: bool = False
     """Whether a version that cannot be built is passed over, instead of ending the resolution."""
     runner: Runner | None = None
+    builder: SourceBuilder | None = None
+    """Builds in place of the standard way; nothing else here is for it, but the policy."""
 
     @property
     def in_full(self) -> BuildSettings:
@@ -54,11 +57,12 @@ class BuildOptions:
             policy=strictest,
             settings=other.settings or self.settings,
             runner=other.runner or self.runner,
+            builder=other.builder or self.builder,
         )
 
     def key(self, target: For) -> str:
         """Return a text that is equal for calls that build alike."""
-        parts = (self.policy.value, self.skip_failed, self.settings and self.settings.key)
+        parts = (self.policy.value, self.skip_failed, self.settings and self.settings.key, id(self.builder))
         return " ".join(map(str, (*parts, *self.constraints, _python_of(target))))
 
 
@@ -86,6 +90,17 @@ def python_key(info: InterpreterInfo) -> str:
     return "-".join((*parts, markers["sys_platform"], markers["platform_machine"]))
 
 
+def sources_of(parts: ClientParts, target: For, options: BuildOptions, pump: Pump) -> Sources | GivenSources:
+    """Return what answers for sources in one call. What builds need is imported here, and not before."""
+    if options.builder is not None:
+        from puffin_api._api.given_builder import GivenSources
+
+        return GivenSources(parts, options.builder, options.policy, pump)
+    from puffin_api._api.sources import Sources
+
+    return Sources(parts, target, options, pump)
+
+
 class SourcesOnDemand:
     """Answers as `Sources` does, which is made when the first question comes: most calls have none."""
 
@@ -93,10 +108,8 @@ class SourcesOnDemand:
         self._arguments = parts, target, options, pump
 
     @functools.cached_property
-    def _sources(self) -> Sources:
-        from puffin_api._api.sources import Sources
-
-        return Sources(*self._arguments)
+    def _sources(self) -> Sources | GivenSources:
+        return sources_of(*self._arguments)
 
     def commit(self, url: GitUrl, login: Login | None) -> str:
         """Return the commit that a revision stands for."""

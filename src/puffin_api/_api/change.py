@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from puffin_api._api.environment import Environment
+    from puffin_api._api.given_builder import GivenSources
     from puffin_api._api.sources import Sources
     from puffin_api._api.wiring import ClientParts
     from puffin_api._concurrency import Pump
@@ -57,7 +58,7 @@ class Changer:
         review: PlanReview | None,
         runner: Runner | None,
         files: Files,
-        sources: Callable[[Plan, Pump], Sources],
+        sources: Callable[[Plan, Pump], Sources | GivenSources],
     ) -> None:
         self._environment = environment
         self._parts = parts

@@ -7,7 +7,7 @@ from functools import partial
 
 import attrs
 
-from puffin_api._api.build_options import BuildOptions
+from puffin_api._api.build_options import BuildOptions, sources_of
 from puffin_api._api.change import Changer
 from puffin_api._api.operation import operation
 from puffin_api._api.wiring import parts_of_client
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from puffin_api._api.client import Client
     from puffin_api._api.environment import Environment
+    from puffin_api._api.given_builder import GivenSources
     from puffin_api._api.request import Req
     from puffin_api._api.resolver import Resolver
     from puffin_api._api.sources import Sources
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from puffin_api._model.options import Allow
     from puffin_api._model.plan import InstallReport
     from puffin_api._model.resolution import Resolution
-    from puffin_api.protocols import PlanReview, Reporter, Runner
+    from puffin_api.protocols import PlanReview, Reporter, Runner, SourceBuilder
 
     Commit = Callable[[PreparedPlan], InstallReport]
 
@@ -52,6 +53,7 @@ class Installer:
     Args:
         environment: What is changed.
         client: Where files come from, and whose cache they go through.
+        builder: Builds wheels of sources, in place of the standard way.
         resolver: Resolves requirements given to ``install``; one over the client by default.
         review: May refuse a plan before anything is downloaded.
         build_policy: What may be built from source, whatever was allowed when it was resolved.
@@ -65,6 +67,7 @@ class Installer:
         environment: Environment,
         client: Client,
         *,
+        builder: SourceBuilder | None = None,
         resolver: Resolver | None = None,
         review: PlanReview | None = None,
         build_policy: BuildPolicy = BuildPolicy.ALLOW,
@@ -76,7 +79,9 @@ class Installer:
         self._client = client
         self._parts = parts_of_client(client)
         self._resolver = resolver
-        self._builds = BuildOptions(policy=build_policy, settings=build_settings, runner=runner)
+        self._builds = BuildOptions(
+            policy=build_policy, settings=build_settings, runner=runner, builder=builder
+        )
         self._work = Changer(
             environment, self._parts, review=review, runner=runner, files=files, sources=self._sources
         )
@@ -330,12 +335,9 @@ class Installer:
         )
         return plan_return(plan, resolution, report.before, self._cached(resolution))
 
-    def _sources(self, plan: Plan, pump: Pump) -> Sources:
+    def _sources(self, plan: Plan, pump: Pump) -> Sources | GivenSources:
         """Return what builds the sources of a plan, on the terms that they were resolved on."""
-        # Imported only where something is built, and before the change.
-        from puffin_api._api.sources import Sources
-
-        return Sources(self._parts, self._environment, self._options(plan.resolution), pump)
+        return sources_of(self._parts, self._environment, self._options(plan.resolution), pump)
 
     def _options(self, resolution: Resolution | None) -> BuildOptions:
         options = None if resolution is None else resolution.builds
@@ -345,17 +347,17 @@ class Installer:
         def find(file: DistFile) -> CachedWheel | None:
             if file.is_wheel:
                 return self._parts.wheels.lookup(file)
-            from puffin_api._api.sources import Sources
-
             options = self._options(resolution)
-            return Sources(self._parts, self._environment, options, SILENT).lookup(file)
+            return sources_of(self._parts, self._environment, options, SILENT).lookup(file)
 
         return _Cached(resolution, find)
 
     def _resolver_or_ours(self) -> Resolver:
         from puffin_api._api.resolver import Resolver
 
-        return self._resolver or Resolver(self._client)
+        return self._resolver or Resolver(
+            self._client, builder=self._builds.builder, runner=self._builds.runner
+        )
 
     def _install_as_is(self, make: Callable[[], Plan], pump: Pump, commit: Commit) -> InstallReport:
         """Plan, prepare, commit; anew where somebody else changed the environment meanwhile."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
-    from puffin_api.protocols import ReleaseSource, Reporter, Runner
+    from puffin_api.protocols import ReleaseSource, Reporter, Runner, SourceBuilder
 
 
 class Resolver:
@@ -42,11 +42,19 @@ class Resolver:
 
     Args:
         client: Where releases and metadata come from.
+        builder: Tells the metadata of sources, in place of the standard way.
         runner: Starts build backends.
     """
 
-    def __init__(self, client: Client | ReleaseSource, *, runner: Runner | None = None) -> None:
+    def __init__(
+        self,
+        client: Client | ReleaseSource,
+        *,
+        builder: SourceBuilder | None = None,
+        runner: Runner | None = None,
+    ) -> None:
         self._client = client
+        self._builder = builder
         self._runner = runner
 
     def resolve(  # one parameter for each thing that can be asked
@@ -130,6 +138,7 @@ class Resolver:
             constraints=tuple(str(item) for item in build_constraints),
             skip_failed=skip_failed_builds,
             runner=self._runner,
+            builder=self._builder,
         )
         with operation("resolve", reporter, cancel) as pump:
             sources = self._sources(target, options, pump)
