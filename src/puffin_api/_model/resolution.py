@@ -361,10 +361,14 @@ class Resolution:
         )
 
     def to_requirements_txt(self, *, hashes: bool = False, annotate: bool = False) -> str:
-        """Return the packages as lines of a requirements file.
+        """Return the packages as lines of a requirements file, for the target of this resolution.
+
+        What does not come from an index is named by its URL, repositories with the exact commit, local
+        projects in development mode after ``-e``.
 
         Args:
-            hashes: Give the hashes of all files of each release.
+            hashes: Give the hashes of all files of each release, where there are some: repositories and local
+                projects have none, and pip refuses them beside others that have.
             annotate: Say in a comment who requires it.
         """
         from puffin_api._model.requirements_export import requirements_txt
