@@ -149,11 +149,24 @@ class WorkerPool:
                 self._start_thread()
         return task
 
-    def map(self, call: Callable[[S], T], items: Iterable[S], *, pump: Pump) -> list[T]:
+    def map(
+        self,
+        call: Callable[[S], T],
+        items: Iterable[S],
+        *,
+        pump: Pump,
+        on_failure: Callable[[], None] | None = None,
+    ) -> list[T]:
         """Call once for each item, in parallel; the results in the order of the items.
 
-        The first error is raised as soon as it is known: items that have not begun are dropped,
-        and those under way are waited for.
+        An error is raised as soon as it is met: items that have not begun are dropped, and those under
+        way are waited for.
+
+        Args:
+            call: What is done.
+            items: For what.
+            pump: That of the call.
+            on_failure: Asks those under way to stop.
         """
         stop = threading.Event()
         tasks = [self.submit(_unless(stop, call, item)) for item in items]
@@ -162,6 +175,8 @@ class WorkerPool:
                 pump.wait(task)
         except BaseException:
             stop.set()
+            if on_failure is not None:
+                on_failure()
             for task in tasks:
                 pump.settle(task)
             raise
@@ -405,6 +420,41 @@ class Pump:
     def _hand_over(self, event: object) -> None:
         if event is not None and self._deliver is not None:
             self._deliver(event)
+
+
+class Relay(Pump):
+    """The pump of a worker that waits for others in its turn: events go on to the pump of the call.
+
+    Args:
+        pump: That of the call.
+        cancel: Stops the worker; None for what stops the call.
+    """
+
+    def __init__(self, pump: Pump, cancel: Token | None = None) -> None:
+        super().__init__(None, cancel or pump.cancel)
+        self._call = pump
+        self.silent = pump.silent
+
+    def note_received(self, count: int) -> None:
+        """Add to the bytes that were received, for the worker and for the call."""
+        super().note_received(count)
+        self._call.note_received(count)
+
+    def send(self, event: object) -> None:
+        """Queue an event for delivery on the thread of the call."""
+        self._call.send(event)
+
+    def begin(self, make: Callable[[int], object], unfinished: Callable[[int], object]) -> int:
+        """Send a started event; returns the number of the task."""
+        return self._call.begin(make, unfinished)
+
+    def progress(self, task: int, make: Callable[[], object]) -> None:
+        """Send a progress event, not too often."""
+        self._call.progress(task, make)
+
+    def end(self, task: int, event: Callable[[], object]) -> None:
+        """Send the finished event of a task, once."""
+        self._call.end(task, event)
 
 
 SILENT = Pump()

@@ -7,11 +7,12 @@ import os
 import attrs
 
 from puffin_api._api.environment import hold
-from puffin_api._concurrency import SILENT
+from puffin_api._concurrency import SILENT, Relay, WorkerPool
 from puffin_api._installer import transaction
 from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
+from puffin_api._model.cancel import CancelToken
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
@@ -28,7 +29,7 @@ from puffin_api.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from puffin_api._api.environment import Environment
@@ -58,6 +59,7 @@ class Changer:
         review: PlanReview | None,
         runner: Runner | None,
         files: Files,
+        workers: int | None = None,
         sources: Callable[[Plan, Pump], Sources | GivenSources],
     ) -> None:
         self._environment = environment
@@ -66,6 +68,7 @@ class Changer:
         self._runner = runner
         self._files = files
         self._sources = sources
+        self._workers = workers or os.cpu_count() or 1
 
     def blockers(self, plan: Plan) -> tuple[Blocker, ...]:
         """Return what the environment and the cache have against a plan; see `Plan.blockers`."""
@@ -91,10 +94,26 @@ class Changer:
             notices=brought.notices,
         )
 
-    def _build(self, files: Iterable[DistFile], plan: Plan, pump: Pump) -> dict[str, CachedWheel]:
-        """Build wheels of sources, on this thread: a build may need the worker pool itself."""
-        sources = self._sources(plan, pump)
-        return {file.name: sources.wheel(file) for file in files}
+    def _build(self, files: Sequence[DistFile], plan: Plan, pump: Pump) -> dict[str, CachedWheel]:
+        """Build wheels of sources, several at a time; the first failure ends the others."""
+        if len(files) == 1 or self._workers == 1:
+            sources = self._sources(plan, pump)
+            return {file.name: sources.wheel(file) for file in files}
+        stop = CancelToken()
+        given = [] if pump.cancel is None else [pump.cancel]
+        token = CancelToken.any(stop, *given)  # type: ignore[arg-type]  # that of the caller is of this kind
+
+        def build(file: DistFile) -> CachedWheel:
+            # A build waits for downloads in its turn, so it needs a pump of its own.
+            return self._sources(plan, Relay(pump, token)).wheel(file)
+
+        # Not the pool of the client: its work must never wait for its work.
+        pool = WorkerPool(min(self._workers, len(files)), name="puffin-build")
+        try:
+            made = pool.map(build, files, pump=pump, on_failure=lambda: stop.cancel("another build failed"))
+        finally:
+            pool.close()
+        return {file.name: wheel for file, wheel in zip(files, made, strict=True)}
 
     def renew(self, prepared: PreparedPlan, pump: Pump) -> PreparedPlan:
         """Bring back what was pruned or damaged since a plan was prepared."""

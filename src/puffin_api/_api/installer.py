@@ -59,6 +59,7 @@ class Installer:
         build_policy: What may be built from source, whatever was allowed when it was resolved.
         build_settings: How sources are built, where a resolution does not say it.
         runner: Starts build backends, and the interpreter of the environment where modules are compiled.
+        workers: How many builds may run at a time; as many as there are processors by default.
         files: How the environment is changed on the disk; ``puffin_api.testing.FaultyFs`` lets it fail.
     """
 
@@ -73,6 +74,7 @@ class Installer:
         build_policy: BuildPolicy = BuildPolicy.ALLOW,
         build_settings: BuildSettings | None = None,
         runner: Runner | None = None,
+        workers: int | None = None,
         files: Files = OS_FILES,
     ) -> None:
         self._environment = environment
@@ -83,7 +85,13 @@ class Installer:
             policy=build_policy, settings=build_settings, runner=runner, builder=builder
         )
         self._work = Changer(
-            environment, self._parts, review=review, runner=runner, files=files, sources=self._sources
+            environment,
+            self._parts,
+            review=review,
+            runner=runner,
+            files=files,
+            workers=workers,
+            sources=self._sources,
         )
 
     def plan(
