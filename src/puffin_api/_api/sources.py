@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 
 import attrs
@@ -171,7 +172,11 @@ class Sources:
         )
 
     def _settings(self, package: str) -> str:
-        return self._options.in_full.digest(package)
+        digest = self._options.in_full.digest(package)
+        if not self._options.constraints:
+            return digest
+        parts = "\0".join((digest, *self._options.constraints))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def _guard(self, source: str, package: str) -> None:
         self._stack.enter(source, package=package or source)
@@ -246,6 +251,7 @@ class _Context:
             review=None,
             runner=self.options.runner,
             files=OS_FILES,
+            workers=1,  # it is the work of one already
             sources=lambda _plan, _pump: self._sources(environment),
         )
         plan = make_plan(resolution, environment.installed(), environment=os.fspath(prefix))

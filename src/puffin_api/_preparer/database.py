@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 import attrs
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from puffin_api._model.metadata import CoreMetadata
     from puffin_api._model.target import Target
     from puffin_api._preparer.build_turns import Check
-    from puffin_api._preparer.prepare import Lock
     from puffin_api._preparer.source_place import Place, SourcePlaces
     from puffin_api._preparer.telling import Telling
     from puffin_api._preparer.wheel_index import CachedWheels
@@ -57,6 +55,19 @@ if TYPE_CHECKING:
         def wheel(
             self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None
         ) -> Path: ...
+
+    class Lock(Protocol):
+        """Excludes other processes."""
+
+        def __call__(
+            self,
+            path: Path,
+            *,
+            what: str,
+            cancel: Check,
+            on_wait: Callable[[str, str], None],
+            on_degraded: Callable[[Path, str], None],
+        ) -> AbstractContextManager[None]: ...
 
     class Open(Protocol):
         """Makes a tree ready to be built."""
@@ -124,6 +135,8 @@ class SourceDatabase:
             NetworkError: They cannot be had.
         """
         place = self._places.find(file, terms.pump)
+        if not file.name and place.project:
+            return self.describe(attrs.evolve(file, name=place.project), terms)
         how = self._how(file, terms)
         key = (place.folder, how)
         found = self._described.get(key) or self._read(place, how)
@@ -131,7 +144,13 @@ class SourceDatabase:
             found = self._alone(key, file.name, place, terms, lambda: self._find_out(file, place, how, terms))
         self._check(file, found.core)
         self._described[key] = found
-        return found
+        if file.name:
+            return found
+        # From now on it is known whose it is: what was learned goes there, as do the settings of the project.
+        named = attrs.evolve(file, name=normalize(found.core.name))
+        self._places.name(place, named.name)
+        is_alike = found.origin != "build" or terms.settings(named.name) == terms.settings("")
+        return found if is_alike else self.describe(named, terms)
 
     def wheel(self, file: DistFile, terms: Terms) -> CachedWheel:
         """Return the unpacked wheel of sources; it is built where there is none that fits.
@@ -216,15 +235,11 @@ class SourceDatabase:
     @staticmethod
     def _check(file: DistFile, core: CoreMetadata) -> None:
         """Refuse metadata of another project or version than the file is of, where that is known."""
-        from packaging.version import InvalidVersion, Version
-
         reason = ""
         if file.name and normalize(core.name) != file.name:
             reason = f"its metadata is that of {core.name}"
-        elif file.version and core.version != file.version:
-            with contextlib.suppress(InvalidVersion):
-                if Version(core.version).public != Version(file.version).public:
-                    reason = f"its metadata says version {core.version}"
+        elif _is_other_version(core.version, file.version):
+            reason = f"its metadata says version {core.version}"
         if reason:
             raise MetadataInvalid(
                 f"{file.filename} cannot be used: {reason}",
@@ -270,24 +285,21 @@ class SourceDatabase:
 
     def _store_wheel(self, file: DistFile, place: Place, terms: Terms, made: Path) -> CachedWheel:
         """Unpack a wheel that was built, and let a link lead to it."""
-        if file.name and parse_wheel_name(made.name).name != file.name:
-            raise BuildFailed(
-                f"{file.name}: the backend built {made.name}",
-                package=file.name,
-                phase="check",
-                exit_code=0,
-                log_tail=(),
-                log_path=None,
-            )
+        wheel = parse_wheel_name(made.name)
+        if (file.name and wheel.name != file.name) or _is_other_version(wheel.version, file.version):
+            raise _unusable(file, place, f"the backend built {made.name}, not {file.name} {file.version}")
         link = place.folder / terms.settings(file.name) / made.name.removesuffix(".whl")
         with self._store.scratch() as scratch:
-            manifest = unpack_wheel(
-                made,
-                scratch / "archive",
-                filename=made.name,
-                pump=terms.pump,
-                source_hashes=place.digests,
-            )
+            try:
+                manifest = unpack_wheel(
+                    made,
+                    scratch / "archive",
+                    filename=made.name,
+                    pump=terms.pump,
+                    source_hashes=place.digests,
+                )
+            except (MetadataInvalid, UnsafeArchive) as error:
+                raise _unusable(file, place, f"the backend built a wheel that is none: {error}") from error
             canonical = self._store.persist(scratch / "archive", link)
         return self._wheels.remember(canonical, manifest, place.digests)
 
@@ -311,6 +323,18 @@ class SourceDatabase:
         return self._turns.run((key, terms.policy), lock, hold, terms.pump, work)
 
 
+def _is_other_version(version: str, expected: str) -> bool:
+    """Tell versions apart where both are known; a build may add a local part."""
+    from packaging.version import InvalidVersion, Version
+
+    if not expected or version == expected:
+        return False
+    try:
+        return Version(version).public != Version(expected).public
+    except InvalidVersion:
+        return False
+
+
 def _is_tree(file: DistFile) -> bool:
     return file.origin is not None and isinstance(file.origin.info, DirInfo)
 
@@ -331,6 +355,17 @@ def _names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _unusable(file: DistFile, place: Place, reason: str) -> BuildFailed:
+    return BuildFailed(
+        f"Checking what was built of {file.name or place.title} failed: {reason}",
+        package=file.name or place.title,
+        phase="check",
+        exit_code=0,
+        log_tail=(),
+        log_path=None,
+    )
 
 
 def _forbidden(file: DistFile, why: str) -> BuildForbidden:

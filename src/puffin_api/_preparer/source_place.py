@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
-from puffin_api._cache.layout import git_kind, path_kind
+from puffin_api._cache.layout import Bucket, git_kind, path_kind
 from puffin_api._concurrency import OnceMap
-from puffin_api._fs import rename
+from puffin_api._fs import rename, write_atomic
 from puffin_api._model.direct_url import DirInfo, VcsInfo
 from puffin_api._model.git_url import parse_git_url
+from puffin_api._model.names import is_name, normalize
 from puffin_api._preparer.freshness_keys import freshness_keys
 from puffin_api._preparer.git import project_folder
 from puffin_api._preparer.source_archive import unpack_source
@@ -48,6 +49,8 @@ class Place:
     """Of the archive, by algorithm, in lower-case hex; of trees there are none."""
     title: str
     """The sources, for people and to tell them from others; without credentials."""
+    project: str = ""
+    """Whose sources they are, in normal form; empty where nobody knows yet."""
 
 
 class SourcePlaces:
@@ -87,18 +90,42 @@ class SourcePlaces:
             RequirementInvalid: A local file or folder is not there.
         """
         origin = file.origin
-        name = file.name or _UNNAMED
         if origin is not None and isinstance(origin.info, VcsInfo):
-            kind = git_kind(file.url, origin.info.commit_id)
-            return Place(self._layout.built(kind, name, "tree"), {}, file.url)
+            return self._place(file, git_kind(file.url, origin.info.commit_id), "tree", {}, file.url)
         if origin is not None and isinstance(origin.info, DirInfo):
             tree, editable = local_path(file.url), origin.info.editable
             revision = self.stamp(tree, pump, editable=editable) + ("-editable" if editable else "")
-            return Place(self._layout.built(path_kind(tree), name, revision), {}, file.url)
+            return self._place(file, path_kind(tree), revision, {}, file.url)
         digests = file.hashes if "sha256" in file.hashes else self._find_digests(file, pump)
-        revision = digests["sha256"][:32]
         title = f"{file.name} {file.version}" if file.index else file.url
-        return Place(self._layout.built(wheel_kind(file), name, revision), digests, title)
+        return self._place(file, wheel_kind(file), digests["sha256"][:32], digests, title)
+
+    def _place(
+        self, file: DistFile, kind: str, revision: str, digests: Mapping[str, str], title: str
+    ) -> Place:
+        if file.name:
+            return Place(self._layout.built(kind, file.name, revision), digests, title, file.name)
+        folder = self._layout.built(kind, _UNNAMED, revision)
+        name = _read_name(_name_note(folder))
+        if name:
+            folder = self._layout.built(kind, name, revision)
+        return Place(folder, digests, title, name)
+
+    def name(self, place: Place, name: str) -> None:
+        """Put a place where the sources of a project have theirs, now that it is known whose it is.
+
+        What is there already stays. The next to ask for these sources without a name gets this one.
+        """
+        folder = place.folder
+        kind = os.fspath(folder.parent.parent.relative_to(self._layout.bucket(Bucket.BUILT_WHEELS)))
+        named = self._layout.built(kind, name, folder.name)
+        if folder.is_dir() and not named.exists():
+            named.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # somebody is quicker: then theirs is as good
+                rename(folder, named)
+        note = _name_note(folder)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(note, name.encode())
 
     def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
         """Return a text that changes when something changes in a local tree that may matter."""
@@ -179,6 +206,22 @@ def _inside(top: Path, subdirectory: str, url: str) -> Path:
             text=url,
         )
     return place
+
+
+def _name_note(folder: Path) -> Path:
+    """Return where it stands whose sources they are that were first asked for without a name.
+
+    The suffix is one that the upkeep of the cache lets lie between links.
+    """
+    return folder.with_name(f"{folder.name}.metadata")
+
+
+def _read_name(note: Path) -> str:
+    try:
+        text = note.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return normalize(text) if is_name(text) else ""
 
 
 def _sha256(path: Path) -> str:
