@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -256,3 +257,29 @@ def test_one_lock_may_have_listeners_of_its_own(path):
         pass
 
     assert told == ["soft", "all"]
+
+
+def test_the_limit_counts_from_the_last_sign_of_life_of_the_owner(path):
+    owner = FileLocks().hold(path, what="a long download")
+    owner.__enter__()
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) < 30:
+            time.sleep(0.02)
+            os.utime(path, ns=(len(pauses), len(pauses)))
+        elif len(pauses) == 30:
+            owner.__exit__(None, None, None)
+
+    begun = time.monotonic()
+    with FileLocks(0.2, pause=pause).hold(path, what="the same"):
+        pass
+
+    assert len(pauses) == 30
+    assert time.monotonic() - begun > 0.2, "waited for longer than the limit"
+
+
+def test_an_owner_without_a_sign_of_life_is_waited_for_no_longer(path):
+    with FileLocks().hold(path, what="nothing at all"), pytest.raises(LockTimeout):
+        FileLocks(0.05).hold(path, what="the same").__enter__()

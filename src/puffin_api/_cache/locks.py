@@ -47,7 +47,8 @@ class FileLocks:
     The lock file stays; removing it would let two holders in. It says who holds the lock.
 
     Args:
-        timeout: Seconds to wait, None for ever, 0 for one try.
+        timeout: Seconds to wait for an owner that gives no sign of life, None for ever, 0 for one try.
+            Signs are taking the lock and touching its file: who works for long does so now and then.
         on_wait: Called once for each wait with what is waited for and who holds it, on the thread
             that waits.
         on_degraded: Called with the path and ``soft`` or ``none`` where the file system has no locks:
@@ -110,11 +111,13 @@ class FileLocks:
             return release
         if on_wait is not None:
             on_wait(what, read_owner(path))
-        begun = time.monotonic()
+        begun, sign = time.monotonic(), _sign_of_life(path)
         pause = _FIRST_PAUSE
         while True:
             if cancel is not None:
                 cancel.check()
+            if (newest := _sign_of_life(path)) != sign:
+                begun, sign = time.monotonic(), newest
             if self._timeout is not None and time.monotonic() - begun >= self._timeout:
                 raise self._timed_out(path, what)
             self._pause(pause)
@@ -264,6 +267,14 @@ def _end(descriptor: int, path: Path) -> None:
         _release(descriptor)
     with suppress(OSError):
         os.unlink(path)
+
+
+def _sign_of_life(path: Path) -> int:
+    """Return what changes when the owner of a lock gives a sign of life, or another one takes it."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def read_owner(path: Path) -> str:

@@ -6,6 +6,7 @@ import hashlib
 
 from puffin_api._cache.mending import clear_for_file
 from puffin_api._concurrency import OnceMap, Pump
+from puffin_api._preparer.heartbeat import Heartbeat
 from puffin_api._preparer.telling import Telling
 from puffin_api._preparer.wheel_index import GONE
 from puffin_api._wheel.unpack import unpack_wheel
@@ -174,8 +175,9 @@ class WheelPreparer:
     def _make(self, file: DistFile, pump: Pump, telling: Telling) -> CachedWheel:
         self._store.check_writable()
         link = self._wheels.link(file)
+        lock = clear_for_file(self._layout.lock("wheel", str(link.relative_to(self._layout.root))))
         with self._lock(
-            clear_for_file(self._layout.lock("wheel", str(link.relative_to(self._layout.root)))),
+            lock,
             what=f"fetching {file.filename}",
             cancel=pump,
             on_wait=lambda _, owner: telling.waiting(link, owner),
@@ -185,7 +187,7 @@ class WheelPreparer:
                 if self.intact([wheel], pump=pump, telling=telling):
                     return wheel
             self._wheels.forget_damaged(file)
-            return self._make_anew(file, link, pump)
+            return self._make_anew(file, link, Heartbeat(pump, lock))
 
     def _make_anew(self, file: DistFile, link: Path, pump: Pump) -> CachedWheel:
         with self._store.scratch() as scratch:
