@@ -71,18 +71,15 @@ class BuildTurns:
                 return work()
             try:
                 return task.result()  # type: ignore[return-value]  # by the same key
-            except PuffinError as error:
-                if not isinstance(error, Cancelled):
-                    raise
-            except BaseException:  # noqa: BLE001  # of the other call: its reporter, or Ctrl-C there
-                pass
+            except _NotDone:
+                continue
 
     def _do(self, key: Hashable, task: Task[object], work: Callable[[], T]) -> T:
         try:
             result = work()
         except BaseException as error:
             self._under_way.forget(key, task)
-            task.fail(error)
+            task.fail(error if _is_of_the_work(error) else _NotDone())
             raise
         self._under_way.forget(key, task)
         task.succeed(result)
@@ -109,6 +106,15 @@ class BuildTurns:
 
 class _Circle(Exception):  # no error: it ends a wait
     """The call waits for one that waits for it."""
+
+
+class _NotDone(Exception):  # noqa: N818  # no error of anybody who sees it
+    """The call that did the work has ended before it was done."""
+
+
+def _is_of_the_work(error: BaseException) -> bool:
+    """Tell what others would come upon as well from what the call alone has met: its token, its reporter."""
+    return isinstance(error, PuffinError) and not isinstance(error, Cancelled)
 
 
 class _Watch:
