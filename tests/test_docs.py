@@ -264,3 +264,56 @@ def test_each_changelog_fragment_has_a_known_kind():
     assert [
         n for n in names if not re.fullmatch(r"[a-z0-9-]+\.(breaking|deprecation|feature|fix)\.md", n)
     ] == []
+
+
+# ---------------------------------------------------------------------------------------------
+# Sources
+
+
+def spellings() -> list[str]:
+    page = read(DOCS / "how-to/git-and-local-projects.md")
+    table = rows(section(page, "What can be named"))
+    return [text for cells in table for text in re.findall(r'`"(.*)"`', cells[0])]
+
+
+def test_every_spelling_of_the_page_on_sources_is_read():
+    row = import_module("puffin_api._model.requirement").requirement_row
+    parse_git_url = import_module("puffin_api._model.git_url").parse_git_url
+    git = [row(text).url for text in spellings() if "git+" in text]
+    parsed = [parse_git_url(url.replace("0123abc...", "0123abc"))[0] for url in git]
+
+    assert {row(text).name for text in spellings()} == {"name"}
+    assert len(git) == 7
+    assert {url.repository for url in parsed[:4]} == {"git+https://host/project"}
+    assert [url.revision.kind.value for url in parsed[:4]] == [
+        "branch or tag",
+        "short commit",
+        "ref",
+        "default branch",
+    ]
+    assert parsed[3].subdirectory == "python"
+    assert parsed[4].repository == parsed[5].repository == "git+ssh://host/team/project"
+
+
+def test_the_page_on_sources_lists_every_kind_of_archive():
+    endings = import_module("puffin_api._model.filename").SOURCE_ENDINGS
+    page = read(DOCS / "how-to/git-and-local-projects.md")
+    listed = re.findall(r"`(\.[a-z0-9.]+)`", rows(section(page, "What can be named"))[0][1])
+
+    assert set(listed) == set(endings)
+
+
+def test_every_key_of_the_page_on_sources_is_understood(tmp_path):
+    freshness = import_module("puffin_api._preparer.freshness_keys")
+    page = section(read(DOCS / "how-to/git-and-local-projects.md"), "When something has changed")
+    keys = [key for cells in rows(page) for key in re.findall(r"`([^`]+)`", cells[0])]
+    example = re.search(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    texts = [*(f"[tool.puffin-api]\ncache-keys = [{key}]" for key in keys), example and example[1]]
+
+    assert len(texts) == 7
+    for text in texts:
+        (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+        found = freshness.freshness_keys(tmp_path)
+        assert found[0] == freshness.FileKey("pyproject.toml")
+        assert len(found) > 1
+        assert freshness.FileKey("**") not in found, text
