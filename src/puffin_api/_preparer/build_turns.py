@@ -108,7 +108,7 @@ class _Circle(Exception):  # no error: it ends a wait
     """The call waits for one that waits for it."""
 
 
-class _NotDone(Exception):  # noqa: N818  # no error of anybody who sees it
+class _NotDone(Exception):
     """The call that did the work has ended before it was done."""
 
 
