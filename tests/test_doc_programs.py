@@ -291,6 +291,7 @@ def test_scanners_and_bots(example):
         listed = page.scan(client, TARGET, ["app", "base<2"])
 
         assert {item["name"]: item["version"] for item in listed}["library"] == "1.0"
+        assert not any(item["built"] for item in listed)
         assert page.propose(client, old, ["app", "base<2"], "other") == {"other": ("1.0", "2.0")}
         assert page.propose_safe(client, old, ["app"], {"other": ">=2"}) == {"other": ("1.0", "2.0")}
         assert "your constraints say base>=3" in page.propose_safe(client, old, ["app"], {"base": ">=3"})
@@ -395,6 +396,8 @@ def test_what_needs_builds_is_found_without_any(example, sources):
             page.what_needs_builds(client, TARGET, ["loud"])
         with pytest.raises(errors.BuildForbidden):
             page.what_needs_builds(client, TARGET, [f"loud @ {sources.file_url('loud-1.0.tar.gz')}"])
+        listed = example("scanner_and_bot").scan(client, TARGET, ["quiet", "plain"])
+        assert {item["name"]: item["built"] for item in listed} == {"quiet": True, "plain": False}
 
 
 def test_settings_reach_the_backend(example, sources, venv):

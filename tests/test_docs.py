@@ -198,6 +198,23 @@ def test_the_security_page_lists_every_rule_for_archives():
     assert {cells[0].strip("`"): cells[1] for cells in table} == rules
 
 
+def test_the_security_page_lists_every_rule_for_source_archives():
+    rules = import_module("puffin_api._preparer.source_rules").SOURCE_RULES
+    table = rows(section(read(DOCS / "explanation/security.md"), "Source archives"))
+
+    assert {cells[0].strip("`"): cells[1] for cells in table} == rules
+
+
+def test_the_pages_list_every_phase_of_builds():
+    phases = set(import_module("puffin_api._builder.failure")._TITLES)
+    page = read(DOCS / "how-to/build-from-source.md")
+    table = rows(page[page.index("| phase |") :].partition("\n\n")[0])
+    sentence = read(DOCS / "reference/errors.md").partition("`BuildFailed.phase` is one of")[2]
+
+    assert {cells[0].strip("`") for cells in table} == phases
+    assert set(re.findall(r"`([a-z-]+)`", sentence.partition(":")[0])) == phases
+
+
 def test_the_cache_page_lists_every_bucket():
     buckets = import_module("puffin_api._cache.layout").Bucket
     documented = {cells[0].strip("`/") for cells in rows(read(DOCS / "reference/cache-layout.md"))}

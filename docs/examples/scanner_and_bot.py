@@ -3,19 +3,20 @@
 # [start:scan]
 from collections.abc import Iterable, Mapping
 
-from puffin_api import Client, Resolver, Target, Upgrade, errors
+from puffin_api import BuildPolicy, Client, Resolver, Target, Upgrade, errors
 from puffin_api.model import Resolution
 
 
 def scan(client: Client, target: Target, requirements: list[str]) -> list[dict[str, object]]:
     """List every package that an installation would bring: its file, digests, and who asks for it."""
-    resolution = Resolver(client).resolve(requirements, target=target, only_binary=[":all:"])
+    resolution = Resolver(client).resolve(requirements, target=target, build_policy=BuildPolicy.NEVER)
     return [
         {
             "name": package.name,
             "version": package.version,
             "url": package.file.url,
             "hashes": dict(package.file.hashes),
+            "built": package.needs_build,
             "uploaded": package.file.upload_time and package.file.upload_time.isoformat(),
             "paths": [str(path) for path in resolution.why(package.name)],
         }
