@@ -212,9 +212,10 @@ PACKAGE = {
     "version": str,
     "extras": [str],
     "file": FILE,
+    "stamp": str,
     "alternatives": [FILE],
     "requires": [{"requirement": str, "extra": str}],
-    "source": {"index", "url", "path"},
+    "source": {"index", "url", "path", "git"},
     "metadata_from": {"wheel", "sdist", "build", "caller"},
 }
 TARGET = {"schema": 1, "markers": Each(str), "tags": [str]}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from puffin_api import Cache, Client, Interpreter, Resolver
+from puffin_api import Cache, Client, Installer, Interpreter, Resolver
 from puffin_api.model import Editable, Resolution
 from puffin_api.testing import LoopbackIndex, make_sdist, make_wheel
 from tests.small_sources import commit_all, project_files, write_project
@@ -133,6 +133,21 @@ def test_a_round_trip_keeps_where_sources_come_from(resolution):
         for name, package in resolution.packages.items():
             assert again.packages[name].file.origin == package.file.origin, name
             assert again.packages[name] == package, name
+
+
+def test_a_resolution_that_went_through_another_process_sees_a_changed_project(client, places, make_venv):
+    environment = make_venv()
+    installer = Installer(environment, client)
+    installer.install([places["banana"]])
+    (places["banana"] / "banana" / "__init__.py").write_text("changed = True\n", encoding="utf-8")
+
+    resolution = Resolver(client).resolve([places["banana"]], target=environment)
+    stored = Resolution.from_dict(json.loads(json.dumps(resolution.to_dict())))
+
+    for again in (resolution, stored, pickle.loads(pickle.dumps(resolution))):
+        assert [change.name for change in installer.plan(again).changes] == ["banana"]
+    installer.install(stored)
+    assert installer.plan(stored).is_empty
 
 
 def test_what_was_exported_resolves_to_the_same(client, resolution, places):

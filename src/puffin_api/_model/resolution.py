@@ -229,6 +229,7 @@ class ResolvedPackage:
             "version": self.version,
             "extras": list(self.extras),
             "file": self.file.to_dict(),
+            "stamp": self._file.origin.stamp if self._file.origin is not None else "",
             "alternatives": [file.to_dict() for file in self.alternatives],
             "requires": [{"requirement": e.requirement, "extra": e.extra} for e in self.requires],
             "source": self.source,
@@ -239,6 +240,8 @@ class ResolvedPackage:
     def from_dict(cls, data: Mapping[str, object]) -> ResolvedPackage:
         """Make the package of what ``to_dict`` gave."""
         file = DistFile.from_dict(_mapping(data["file"])).row()
+        if file.origin is not None:  # the state of a local tree, which direct_url.json has no place for
+            file.origin = file.origin.with_stamp(str(data.get("stamp", "")))
         others = [DistFile.from_dict(_mapping(item)).row() for item in _list(data["alternatives"])]
         edges = [_mapping(item) for item in _list(data["requires"])]
         return cls(
