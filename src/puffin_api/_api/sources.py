@@ -66,8 +66,8 @@ class Sources:
         self._options = options
         self._pump = pump
         self._stack = stack
-        self._known: dict[str, Described] = {}
-        """By URL, what was found out before the name of the project was known."""
+        self._known: dict[tuple[str, str], Described] = {}
+        """By project and URL, what was found out when the file was made."""
 
     # -- for requirements that name sources
 
@@ -88,7 +88,7 @@ class Sources:
             raise RequirementInvalid(
                 f"{given.url} cannot be used: {core.version!r} is not a valid version", text=given.url
             )
-        self._known[file.url] = found
+        self._known[normalize(core.name), file.url] = found
         digests = self._parts.sources.digests(given, self._pump)
         return FileRow(
             project=normalize(core.name),
@@ -112,7 +112,7 @@ class Sources:
             PackageError: The sources cannot be used.
             NetworkError: They cannot be had.
         """
-        found = self._known.get(file.url) if not file.index else None
+        found = self._known.get((file.project, file.url)) if not file.index else None
         try:
             if found is None:
                 found = self._parts.sources.describe(DistFile.of(file), self._terms)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from puffin_api._cache.keys import digest as _key
 from puffin_api._cache.layout import Bucket, git_kind, path_kind
 from puffin_api._concurrency import OnceMap
 from puffin_api._fs import rename, write_atomic
@@ -97,8 +98,15 @@ class SourcePlaces:
             revision = self.stamp(tree, pump, editable=editable) + ("-editable" if editable else "")
             return self._place(file, path_kind(tree), revision, {}, file.url)
         digests = file.hashes if "sha256" in file.hashes else self._find_digests(file, pump)
-        title = f"{file.name} {file.version}" if file.index else file.url
-        return self._place(file, wheel_kind(file), digests["sha256"][:32], digests, title)
+        return self._archive_place(file, digests)
+
+    def _archive_place(self, file: DistFile, digests: Mapping[str, str]) -> Place:
+        subdirectory = file.origin.subdirectory if file.origin is not None else ""
+        revision, title = digests["sha256"][:32], f"{file.name} {file.version}" if file.index else file.url
+        if subdirectory:
+            revision = f"{revision}-{_key('subdirectory', subdirectory)}"
+            title = f"{title}#subdirectory={subdirectory}"
+        return self._place(file, wheel_kind(file), revision, digests, title)
 
     def _place(
         self, file: DistFile, kind: str, revision: str, digests: Mapping[str, str], title: str
@@ -175,7 +183,7 @@ class SourcePlaces:
             with self._scratch() as scratch:
                 found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
                 digests = {**found, "sha256": _sha256(scratch / _ARCHIVE)}
-                kept = self._layout.built(wheel_kind(file), file.name or _UNNAMED, digests["sha256"][:32])
+                kept = self._archive_place(file, digests).folder
                 kept.mkdir(parents=True, exist_ok=True)
                 rename(scratch / _ARCHIVE, kept / _ARCHIVE)
                 return digests
