@@ -1,0 +1,211 @@
+"""The programs of the pages on sources run, and do what the pages say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from puffin_api import (
+    CancelToken,
+    Client,
+    Editable,
+    Installer,
+    Interpreter,
+    Resolution,
+    Resolver,
+    Target,
+    errors,
+)
+from puffin_api.testing import FakeIndex, LoopbackIndex, make_sdist, make_wheel
+from tests.small_sources import commit_all, project_files, write_project
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "docs/examples"
+TARGET = Target.for_platform("3.12", "manylinux_2_28_x86_64")
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed here")
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Import an example by name."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return import_module
+
+
+def small_sdist(name: str, *, static: bool) -> bytes:
+    """A source distribution whose PKG-INFO promises nothing."""
+    files = project_files(name, static=static)
+    pyproject = files.pop("pyproject.toml")
+    old = {"Metadata-Version": "2.1"}
+    return make_sdist(name, "1.0", files=files, pyproject=pyproject, metadata_headers=old)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """An index with two projects that have to be built, one of them to tell its metadata as well."""
+    archives = {f"{name}-1.0.tar.gz": small_sdist(name, static=name == "quiet") for name in ("quiet", "loud")}
+    archives["plain-1.0-py3-none-any.whl"] = make_wheel("plain", "1.0")
+    with LoopbackIndex(archives) as server:
+        yield server
+
+
+@pytest.fixture
+def venv(tmp_path):
+    return Interpreter.current().create_venv(tmp_path / "env")
+
+
+def test_what_needs_builds_is_found_without_any(example, sources):
+    page = example("build_from_source")
+    with Client(indexes=[sources.url]) as client:
+        assert page.what_needs_builds(client, TARGET, ["quiet", "plain"]) == ["quiet"]
+        with pytest.raises(errors.ResolutionFailed, match="without a build: its metadata is not static"):
+            page.what_needs_builds(client, TARGET, ["loud"])
+        with pytest.raises(errors.BuildForbidden):
+            page.what_needs_builds(client, TARGET, [f"loud @ {sources.file_url('loud-1.0.tar.gz')}"])
+        listed = example("scanner_and_bot").scan(client, TARGET, ["quiet", "plain"])
+        assert {item["name"]: item["built"] for item in listed} == {"quiet": True, "plain": False}
+
+
+def test_settings_reach_the_backend(example, sources, venv):
+    page = example("build_from_source")
+    with Client(indexes=[sources.url]) as client:
+        page.install_configured(client, venv, ["loud"], {"color": "red"}, ["setuptools<81"])
+
+    installed = Path(venv.scheme.purelib, "loud", "settings.txt").read_text(encoding="utf-8")
+    assert installed == "[('color', 'red')]"
+
+
+def test_a_build_is_shown_and_its_failure_told(example, sources, venv, tmp_path):
+    page = example("build_from_source")
+    environ = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": sources.url}
+    shown: list[str] = []
+
+    def install(button: CancelToken, names: list[str], **variables: str) -> str:
+        # FAILS reaches the backend only where it is named.
+        with page.client_for_builds({**environ, "FAILS": "1"}, list(variables)) as client:
+            return page.install_or_say_why(client, venv, names, shown.append, button)
+
+    stopped = CancelToken()
+    stopped.cancel("enough")
+    assert install(stopped, ["quiet"]) == "stopped; the environment is untouched"
+    failed = install(CancelToken(), ["quiet"], FAILS="1")
+    assert failed.startswith("quiet failed in build-wheel, and said last: fatal error: zlib.h")
+    assert "Install the library that provides 'zlib.h'" in failed
+    assert shown[-1] == "quiet: build-failed"
+    del shown[:]
+    assert install(CancelToken(), ["quiet"]) == "installed"
+    assert shown[-3:] == ["quiet: build-wheel", "quiet | building quiet with None", "quiet: done"]
+
+
+@needs_git
+def test_a_project_is_installed_from_a_repository(example, venv, tmp_path):
+    page = example("git_and_local_projects")
+    repository = tmp_path / "repository"
+    write_project(repository / "python", "demo")
+    first = commit_all(repository, tag="v1")
+    url = repository.as_uri()
+    write_project(repository / "python", "demo", "2.0")
+    second = commit_all(repository)
+    with Client(env=os.environ) as client:
+        old = page.install_from_git(client, venv, "demo", url, "v1", "python")
+        new = page.install_from_git(client, venv, "demo", url, second[:8], "python")
+        page.freeze(new, tmp_path / "requirements.txt")
+
+    assert page.commits(old) == {"demo": first}
+    assert page.commits(new) == {"demo": second}
+    assert {dist.name: dist.version for dist in venv.installed()} == {"demo": "2.0"}
+    assert (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines() == [
+        f"demo @ git+{url}@{second}#subdirectory=python",
+        "    # via the caller",
+    ]
+
+
+@needs_git
+def test_a_branch_is_looked_up_once_in_the_life_of_a_client(example, venv, tmp_path):
+    page = example("git_and_local_projects")
+    repository = write_project(tmp_path / "repository", "demo")
+    first = commit_all(repository)
+
+    def install(client: Client) -> dict[str, str]:
+        return page.commits(page.install_from_git(client, venv, "demo", repository.as_uri(), "main"))
+
+    with Client(env=os.environ) as client:
+        assert install(client) == {"demo": first}
+        second = commit_all(repository)
+        assert install(client) == {"demo": first}
+    with Client(env=os.environ) as client:
+        assert install(client) == {"demo": second}
+
+
+@needs_git
+def test_a_stored_resolution_installs_the_same_commit(example, venv, tmp_path):
+    repository = write_project(tmp_path / "repository", "demo")
+    first = commit_all(repository)
+    with Client(env=os.environ) as client:
+        found = Resolver(client).resolve([f"demo @ git+{repository.as_uri()}@main"], target=venv)
+    commit_all(write_project(repository, "demo", "2.0"))
+
+    with Client(env=os.environ) as client:
+        stored = Resolution.from_dict(json.loads(json.dumps(found.to_dict())))
+        Installer(venv, client).install(stored)
+
+    assert example("git_and_local_projects").commits(stored) == {"demo": first}
+    (dist,) = venv.installed()
+    assert dist.version == "1.0"
+    assert dist.direct_url.info.commit_id == first
+    assert dist.direct_url.info.requested_revision == "main"
+
+
+def test_projects_of_a_workspace_are_installed_together(example, venv, tmp_path):
+    page = example("git_and_local_projects")
+    app = write_project(tmp_path / "app", "app", requires=("library>=1",))
+    library = write_project(tmp_path / "library", "library")
+    with Client(indexes=[FakeIndex()]) as client:
+        page.install_workspace(client, venv, [app, library], develop=False)
+        assert page.in_development(venv) == {}
+        page.install_workspace(client, venv, [app, library], develop=True)
+        write_project(library, "library", "0.5")
+        with pytest.raises(errors.ResolutionFailed, match="library"):
+            page.install_workspace(client, venv, [app, library], develop=True)
+
+    assert page.in_development(venv) == {"app": app.as_uri(), "library": library.as_uri()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "editable", "again"),
+    [
+        ("pyproject.toml", False, True),
+        ("demo/__init__.py", False, True),
+        ("pyproject.toml", True, True),
+        ("demo/__init__.py", True, False),
+        (".hidden/file", False, False),
+        ("build/file", False, False),
+    ],
+)
+def test_a_project_is_built_again_when_what_counts_has_changed(venv, tmp_path, changed, editable, again):
+    folder = write_project(tmp_path / "demo", "demo")
+    wanted = Editable(path=folder) if editable else folder
+    (folder / changed).parent.mkdir(exist_ok=True)
+    with Client(indexes=[FakeIndex()]) as client:
+        installer = Installer(venv, client)
+        assert installer.install([wanted]).changed
+        assert not installer.install([wanted]).changed
+        with open(folder / changed, "a", encoding="utf-8") as file:
+            file.write("# changed\n")
+
+        assert installer.install([wanted]).changed == again
+
+
+@needs_git
+@pytest.mark.parametrize("text", ["refs/heads/main", "main", "v1", "HEAD"])
+def test_every_kind_of_revision_of_the_page_is_understood(text, tmp_path):
+    repository = write_project(tmp_path / "repository", "demo")
+    commit_all(repository, tag="v1")
+    with Client(env=os.environ) as client:
+        found = Resolver(client).resolve([f"demo @ git+{repository.as_uri()}@{text}"], target=TARGET)
+
+    assert found.packages["demo"].source == "git"
