@@ -18,7 +18,8 @@ OWN_WORDS = {"INSTALLER", "RECORD", "direct_url.json", "puffin-source.json", "uv
 """Files that an installer writes in its own words, or that it alone writes about its builds."""
 WIDER_WORDS = {*OWN_WORDS, "REQUESTED"}
 """For sets: uv marks each package as requested, we those that somebody has asked for."""
-COMPILED = (".so",)
+COMPILED = (".so", ".cyclonedx.json")
+"""Ends of the names of files that no two builds make alike; the latter has a serial number and a time."""
 
 
 class Phases:
@@ -65,7 +66,7 @@ def uv_install_from_sources(
 
 
 def unexplained(ours: Tree, theirs: Tree) -> dict[str, Difference]:
-    """Return what differs but for the words of each installer, and the content of compiled modules.
+    """Return what differs but for the words of each installer, and the content of what is compiled.
 
     What a compiler writes holds the path of the folder that it ran in; that both are files with the
     same mode is compared nevertheless.
