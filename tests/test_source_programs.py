@@ -70,6 +70,24 @@ def test_what_needs_builds_is_found_without_any(example, sources):
         assert {item["name"]: item["built"] for item in listed} == {"quiet": True, "plain": False}
 
 
+def test_builds_are_asked_for_once(example, sources, venv, tmp_path):
+    page = example("build_from_source")
+    asked: list[tuple[str, ...]] = []
+    with Client(indexes=[sources.url]) as client:
+
+        def install(*, answer: bool) -> bool:
+            names = ["quiet", "plain"]
+            return page.install_after_asking(client, venv, names, lambda n: asked.append(n) or answer)
+
+        assert not install(answer=False)
+        assert not list(venv.installed())
+        assert install(answer=True)
+        Installer(venv, client).uninstall(["quiet"])
+        assert install(answer=False)  # its wheel is in the cache
+
+    assert asked == [("quiet",), ("quiet",)]
+
+
 def test_settings_reach_the_backend(example, sources, venv):
     page = example("build_from_source")
     with Client(indexes=[sources.url]) as client:

@@ -16,6 +16,21 @@ def what_needs_builds(client: Client, target: Target, requirements: list[str]) -
 # [end:policy]
 
 
+# [start:ask]
+def install_after_asking(
+    client: Client, environment: Environment, requirements: list[str], ask: Callable[[Iterable[str]], bool]
+) -> bool:
+    """Install; but ask before wheels are built of anything."""
+    installer = Installer(environment, client)
+    plan = installer.plan(Resolver(client).resolve(requirements, target=environment))
+    if plan.builds and not ask(plan.builds):
+        return False
+    return installer.install(plan).changed
+
+
+# [end:ask]
+
+
 # [start:settings]
 def install_configured(
     client: Client,
