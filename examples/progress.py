@@ -50,6 +50,8 @@ class PlainReporter:
                 self._done += 1
                 if self._done % 25 == 0:
                     print(f"  {self._done} files fetched", file=sys.stderr)
+            case model.BuildStarted(name=name, phase=phase):
+                print(f"  {phase} of {name}", file=sys.stderr)
             case model.CommitStarted(changes=count):
                 print(f"  committing {count} changes", file=sys.stderr)
             case model.Notice(message=message):
@@ -82,6 +84,8 @@ class RichReporter:
                 progress.update(self._bars[task], completed=received)
             case model.FetchFinished(task=task) if task in self._bars:
                 progress.remove_task(self._bars.pop(task))
+            case model.BuildStarted(name=name, phase=phase):
+                progress.update(self._headline, description=f"{phase} of {name}"[:40])
             case model.CommitStarted(changes=count):
                 progress.update(self._headline, description=f"committing {count} changes")
             case _:

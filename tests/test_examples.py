@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from puffin_api.testing import LoopbackIndex, make_wheel
+from tests.small_sources import write_project
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PROJECTS = {
@@ -165,3 +166,21 @@ def test_an_index_of_ones_own_needs_no_network(environ):
         "shop -> billing>=1 -> accounts",
         "['accounts.py', 'billing.py', 'shop.py']",
     ]
+
+
+def test_local_projects_are_put_into_development_mode(environ, tmp_path):
+    app = write_project(tmp_path / "app", "app", requires=("library", "click>=8"))
+    library = write_project(tmp_path / "library", "library")
+
+    def develop(*, status: int = 0, **variables: str) -> list[str]:
+        arguments = [str(tmp_path / "env"), str(app), str(library)]
+        return run("develop.py", *arguments, environ={**environ, **variables}, status=status).splitlines()
+
+    failed = develop(FAILS="1", status=1)
+    assert failed[-1].startswith("The whole log: ")
+    assert any("Install the library that provides 'zlib.h'" in line for line in failed)
+    lines = develop()
+    assert "app: build-editable" in lines
+    assert "  | building library with None" in lines
+    assert lines[-3:] == ["install app 1.0", "install click 8.2.1", "install library 1.0"]
+    assert develop() == ["nothing has changed"]
