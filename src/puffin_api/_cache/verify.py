@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from puffin_api._cache.leases import Leases
     from puffin_api._cache.prune import Removed
 
+_ARCHIVE_SUFFIX = ".archive"
+"""Of sources as they were downloaded, in a folder that is named by their digest."""
 _KNOWN_SUFFIXES = (".metadata", ".http", TEMPORARY_SUFFIX)
 """Of files that may lie beside the links to wheels."""
 
@@ -81,9 +84,10 @@ def _damaged_links(layout: CacheLayout, archives: Mapping[Path, str]) -> Iterato
         for path in walk(layout.bucket(bucket)):
             if path.name.endswith(_KNOWN_SUFFIXES):
                 continue
-            damage = _damage_of_link(path, damaged)
+            look = _damage_of_sources if path.name.endswith(_ARCHIVE_SUFFIX) else _damage_of_link
+            damage = look(path, damaged)
             # Somebody may have replaced or removed it while it was looked at.
-            if damage and os.path.lexists(path) and damage == _damage_of_link(path, damaged):
+            if damage and os.path.lexists(path) and damage == look(path, damaged):
                 yield path, damage
 
 
@@ -97,6 +101,17 @@ def _damage_of_link(path: Path, damaged: Collection[str]) -> str:
     if archive in damaged:
         return "leads to a damaged archive"
     return "" if os.path.isfile(os.path.join(archive, MANIFEST)) else "leads to no archive"
+
+
+def _damage_of_sources(path: Path, _: Collection[str]) -> str:
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if path.parent.name.startswith(digest[:32]) else "is damaged"
 
 
 def _damaged_entries(layout: CacheLayout) -> Iterator[tuple[Path, str]]:

@@ -3,7 +3,7 @@
 ::
 
     built-wheels-v0/<kind>/<project>/<state of the sources>/
-        source                      the archive, as it was downloaded
+        source.archive              as it was downloaded
         <how>.metadata              METADATA that a backend gave
         <how>/<wheel's name>        link to the unpacked wheel
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from puffin_api._preparer.telling import Telling
 
 _UNNAMED = "unnamed"
-_ARCHIVE = "source"
+_ARCHIVE = "source.archive"
 
 
 @attrs.frozen
