@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from puffin_api import (
+    BuildPolicy,
     CancelToken,
     Client,
     Editable,
@@ -68,6 +70,28 @@ def test_what_needs_builds_is_found_without_any(example, sources):
             page.what_needs_builds(client, TARGET, [f"loud @ {sources.file_url('loud-1.0.tar.gz')}"])
         listed = example("scanner_and_bot").scan(client, TARGET, ["quiet", "plain"])
         assert {item["name"]: item["built"] for item in listed} == {"quiet": True, "plain": False}
+
+
+def test_each_policy_runs_what_its_page_says(sources, venv, tmp_path):
+    log = tmp_path / "builds"
+    log.touch()
+
+    def run(policy: BuildPolicy, name: str, *, install: bool) -> list[str]:
+        """Return the hooks that ran."""
+        before = len(log.read_text(encoding="utf-8"))
+        with Client(indexes=[sources.url], env={"BUILDS": str(log)}) as client:
+            found = Resolver(client).resolve([name], target=venv, build_policy=policy)
+            if install:
+                with contextlib.suppress(errors.BuildForbidden):
+                    Installer(venv, client).install(found)
+        return log.read_text(encoding="utf-8")[before:].splitlines()
+
+    assert run(BuildPolicy.NEVER, "quiet", install=True) == []
+    assert run(BuildPolicy.METADATA_ONLY, "quiet", install=True) == []
+    assert run(BuildPolicy.METADATA_ONLY, "loud", install=True) == ["metadata loud"]
+    assert not list(venv.installed())
+    assert run(BuildPolicy.ALLOW, "quiet", install=False) == []
+    assert run(BuildPolicy.ALLOW, "loud", install=True) == ["metadata loud", "wheel loud"]
 
 
 def test_builds_are_asked_for_once(example, sources, venv, tmp_path):
