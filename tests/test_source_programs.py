@@ -13,6 +13,7 @@ import pytest
 
 from puffin_api import (
     BuildPolicy,
+    Cache,
     CancelToken,
     Client,
     Editable,
@@ -119,6 +120,30 @@ def test_settings_reach_the_backend(example, sources, venv):
 
     installed = Path(venv.scheme.purelib, "loud", "settings.txt").read_text(encoding="utf-8")
     assert installed == "[('color', 'red')]"
+
+
+def test_what_was_said_of_builds_tells_what_is_built_again(sources, tmp_path):
+    """As the page on builds has it: settings and constraints do, variables of the client do not."""
+    log = tmp_path / "builds"
+    log.touch()
+
+    def wheels_built(environ: dict[str, str], **terms: object) -> int:
+        before = log.read_text(encoding="utf-8").count("wheel loud")
+        environment = Interpreter.current().create_venv(tmp_path / "env", exists="replace")
+        with Client(
+            indexes=[sources.url], cache=Cache(tmp_path / "cache"), env={**environ, "BUILDS": str(log)}
+        ) as client:
+            found = Resolver(client).resolve(["loud"], target=environment, **terms)
+            Installer(environment, client).install(found)
+        return log.read_text(encoding="utf-8").count("wheel loud") - before
+
+    assert wheels_built({}) == 1
+    assert wheels_built({"OTHER": "value"}) == 0
+    assert wheels_built({}, config_settings={"color": "red"}) == 1
+    assert wheels_built({}, build_constraints=["setuptools<81"]) == 1
+    assert wheels_built({}) == 0
+    Cache(tmp_path / "cache").remove(["loud"])
+    assert wheels_built({}) == 1
 
 
 def test_a_build_is_shown_and_its_failure_told(example, sources, venv, tmp_path):
