@@ -16,7 +16,7 @@ import os
 
 import attrs
 
-from puffin_api._fs import write_atomic
+from puffin_api._cache.mending import write_file
 from puffin_api._model.direct_url import DirInfo
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.metadata import parse_metadata
@@ -217,8 +217,7 @@ class SourceDatabase:
                 dist_info = wheel.archive / "files" / wheel.manifest.dist_info
             text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
-        place.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(place.folder / f"{how}.metadata", text)
+        write_file(self._layout.root, place.folder / f"{how}.metadata", text)
         return Described(core, "build")
 
     def _read(self, place: Place, how: str) -> Described | None:

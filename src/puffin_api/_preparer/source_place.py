@@ -12,11 +12,11 @@ import attrs
 
 from puffin_api._cache.keys import digest as _key
 from puffin_api._cache.layout import Bucket, git_kind, path_kind
+from puffin_api._cache.mending import clear_for_file, in_folder, make_folder, write_file
 from puffin_api._concurrency import OnceMap
-from puffin_api._fs import rename, write_atomic
+from puffin_api._fs import rename
 from puffin_api._model.direct_url import DirInfo, VcsInfo
 from puffin_api._model.git_url import parse_git_url
-from puffin_api._model.names import is_name, normalize
 from puffin_api._preparer.freshness_keys import freshness_keys
 from puffin_api._preparer.git import project_folder
 from puffin_api._preparer.source_archive import unpack_source
@@ -124,16 +124,17 @@ class SourcePlaces:
 
         What is there already stays. The next to ask for these sources without a name gets this one.
         """
+        root = self._layout.root
         folder = place.folder
         kind = os.fspath(folder.parent.parent.relative_to(self._layout.bucket(Bucket.BUILT_WHEELS)))
         named = self._layout.built(kind, name, folder.name)
-        if folder.is_dir() and not named.exists():
-            named.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):  # somebody is quicker: then theirs is as good
-                rename(folder, named)
-        note = _name_note(folder)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(note, name.encode())
+        with suppress(OSError):  # somebody is quicker: then theirs is as good
+            if folder.is_dir():
+                make_folder(root, named)
+            for entry in folder.iterdir():
+                if not os.path.lexists(named / entry.name):
+                    rename(entry, named / entry.name)
+        write_file(root, _name_note(folder), f"{name} {_key('name', name)}".encode())
 
     def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
         """Return a text that changes when something changes in a local tree that may matter."""
@@ -183,9 +184,7 @@ class SourcePlaces:
             with self._scratch() as scratch:
                 found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
                 digests = {**found, "sha256": _sha256(scratch / _ARCHIVE)}
-                kept = self._archive_place(file, digests).folder
-                kept.mkdir(parents=True, exist_ok=True)
-                rename(scratch / _ARCHIVE, kept / _ARCHIVE)
+                self._move(scratch / _ARCHIVE, self._archive_place(file, digests).folder / _ARCHIVE)
                 return digests
 
         try:
@@ -196,8 +195,11 @@ class SourcePlaces:
 
     def _keep(self, file: DistFile, kept: Path, scratch: Path, pump: Pump) -> None:
         self._fetch(file, scratch / _ARCHIVE, pump=pump)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        rename(scratch / _ARCHIVE, kept)
+        self._move(scratch / _ARCHIVE, kept)
+
+    def _move(self, archive: Path, kept: Path) -> None:
+        clear_for_file(kept)
+        in_folder(self._layout.root, kept.parent, lambda: rename(archive, kept))
 
 
 def local_path(url: str) -> Path:
@@ -226,10 +228,10 @@ def _name_note(folder: Path) -> Path:
 
 def _read_name(note: Path) -> str:
     try:
-        text = note.read_text(encoding="utf-8")
+        name, _, check = note.read_text(encoding="utf-8").partition(" ")
     except (OSError, ValueError):
         return ""
-    return normalize(text) if is_name(text) else ""
+    return name if check == _key("name", name) else ""
 
 
 def _sha256(path: Path) -> str:
