@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tarfile
+import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -63,6 +65,20 @@ def uv_install_from_sources(
     barred = [part for name in no_binary for part in ("--no-binary", name)]
     index = ("--default-index", Index.pypi().url)
     uv("pip", "install", *requirements, *barred, "-p", environment.interpreter.path, *index, cache=cache)
+
+
+def unpack_sdist(name: str, version: str, folder: Path) -> Path:
+    """Unpack an sdist from the index into a folder, by other means than ours; returns the tree."""
+    with open_client() as client:
+        files = client.project(name).files
+    [file] = [file for file in files if file.version == version and file.filename.endswith(".tar.gz")]
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / file.filename
+    with urllib.request.urlopen(file.url) as answer:
+        archive.write_bytes(answer.read())
+    with tarfile.open(archive) as opened:
+        opened.extractall(folder, filter="data")
+    return folder / file.filename.removesuffix(".tar.gz")
 
 
 def unexplained(ours: Tree, theirs: Tree) -> dict[str, Difference]:

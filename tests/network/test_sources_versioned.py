@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tarfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from puffin_api._model.direct_url import VcsInfo
 from puffin_api._testing.doubles import FailingRunner
 from puffin_api.errors import BuildForbidden
 from puffin_api.model import BuildPolicy
-from tests.network.conftest import find_python, open_client
+from tests.network.conftest import find_python
 from tests.network.interop_kit import Tree
 from tests.network.other_tools import run
 from tests.network.sources_kit import (
@@ -25,6 +23,7 @@ from tests.network.sources_kit import (
     install_from_sources,
     recorded,
     unexplained,
+    unpack_sdist,
     uv_install_from_sources,
 )
 
@@ -71,7 +70,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module", params=PROJECTS)
 def repository(request, store):
     project = PROJECTS[request.param]
-    folder = _unpacked_sdist(project, store)
+    folder = unpack_sdist(project.name, project.version, store)
     (folder / "PKG-INFO").unlink()  # with it, the tree would tell its version itself
 
     def git(*arguments: str) -> str:
@@ -86,21 +85,6 @@ def repository(request, store):
     git("commit", "-q", "--allow-empty", "-m", "Go on")
     commits = {name: git("rev-parse", name) for name in (project.tag, "main")}
     return Repository(project, folder, commits)
-
-
-def _unpacked_sdist(project: Project, store: Path) -> Path:
-    with open_client() as client:
-        [file] = [
-            file
-            for file in client.project(project.name).files
-            if file.version == project.version and file.filename.endswith(".tar.gz")
-        ]
-    archive = store / file.filename
-    with urllib.request.urlopen(file.url) as answer:
-        archive.write_bytes(answer.read())
-    with tarfile.open(archive) as opened:
-        opened.extractall(store, filter="data")
-    return store / file.filename.removesuffix(".tar.gz")
 
 
 @pytest.mark.parametrize("revision", ["tag", "main"])
