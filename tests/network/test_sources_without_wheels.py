@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from puffin_api import Cache, Environment, Resolution, Resolver
+from puffin_api import Cache, Environment, Installer, Resolution, Resolver
 from puffin_api._testing.doubles import FailingRunner
 from puffin_api.errors import BuildFailed, ResolutionFailed
 from puffin_api.model import BuildPolicy
@@ -46,6 +46,11 @@ OLD = {
     "fabric==1.10.0": {"fabric", "paramiko"},
 }
 """Old releases that are sdists without any promise, and some of what their backends tell to be needed."""
+LARGE = {
+    "airflow": (["apache-airflow[celery]", "hdfs"], {"docopt": "docopt", "hdfs": "hdfs"}),
+    "beam": (["apache-beam[gcp]"], {"google-apitools": "apitools"}),
+}
+"""Sets of more than a hundred packages, and modules by those of them that have no wheel."""
 BELOW = {
     "num2words": ("docopt", "num2words"),
     "omegaconf==2.3.0": ("antlr4-python3-runtime", "omegaconf"),  # and that only of a version
@@ -138,6 +143,27 @@ def test_what_an_old_release_needs_is_what_uv_says(requirement, store, tmp_path)
     assert resolution.packages[requirement.partition("==")[0]].metadata_from == "build"
     assert versions(resolution).keys() >= OLD[requirement]
     assert versions(resolution) == uv_compile([requirement], python.path, tmp_path)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_few_without_wheels_in_a_large_set_are_found_and_built(name, store, tmp_path):
+    asked, modules = LARGE[name]
+    environment = find_python(PYTHON).create_venv(tmp_path / "env")
+
+    with open_client(Cache(store / "cache")) as client:
+        resolver = Resolver(client)
+        resolution = resolver.resolve(asked, target=environment)
+        few = [package for package in resolution.packages.values() if package.needs_build]
+        exact = [f"{package.name}=={package.version}" for package in few]
+        alone = resolver.resolve(exact, target=environment, dependencies=False)
+        Installer(environment, client).install(alone)
+
+    assert len(resolution.packages) > 100
+    assert {package.name for package in few} == modules.keys()
+    assert {package.metadata_from for package in few} == {"build"}
+    assert versions(resolution) == uv_compile(asked, environment.interpreter.path, tmp_path)
+    installed = {module for dist in environment.installed() for module in dist.modules()}
+    assert installed >= {*modules.values()}
 
 
 def test_without_builds_an_older_release_is_the_answer_as_it_is_for_uv(tmp_path):
