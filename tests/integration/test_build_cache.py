@@ -49,8 +49,9 @@ def job(request, serve, make_client, make_venv, journal, tmp_path):
         kind = request.param
         cache = Cache(tmp_path / "cache")
 
-        def install(self):
-            client = make_client(index, env=git_env(tmp_path / "home"))
+        def install(self, cache=None, **options):
+            env = git_env(tmp_path / "home")
+            client = make_client(index, env=env, cache=cache or self.cache, **options)
             environment = make_venv(f"venv-{next(count)}")
             Installer(environment, client).install(resolve(client, environment, wanted[self.kind]))
             assert versions(environment) == {"demo": "1.0"}
@@ -181,6 +182,19 @@ def test_damage_is_found_and_repaired(job):
     assert job.cache.verify().damaged == {}
     assert job.install()
     assert job.install() == []
+
+
+def test_what_a_layer_has_is_not_built_again(job, tmp_path):
+    job.install()
+    layer = Cache(tmp_path / "cache", read_only=True)
+
+    assert job.install(Cache(tmp_path / "own", layers=[layer.path])) == []
+
+
+def test_what_was_built_once_can_be_installed_offline(job):
+    job.install()
+
+    assert job.install(offline=True) == []
 
 
 def test_locks_and_logs_do_not_count_as_damage(job):

@@ -239,9 +239,15 @@ class ClientParts:
             fetch=self._fetch,
             repositories=lambda: self.repositories,
             env=self.env,
+            layers=self.cache.layers,
         )
         return SourceDatabase(
-            layout=layout, store=store, wheels=self.wheels, places=places, lock=FileLocks(_LONG_WORK).hold
+            layout=layout,
+            store=store,
+            wheels=self.wheels,
+            places=places,
+            lock=FileLocks(_LONG_WORK).hold,
+            layers=self.cache.layers,
         )
 
     def view(self, pump: Pump, *, build: Build | None = None) -> CallSource:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import attrs
@@ -29,7 +30,7 @@ from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, Unsa
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Protocol, TypeVar
@@ -105,7 +106,8 @@ class Described:
 class SourceDatabase:
     """Gives metadata and wheels of sources. Many threads may ask at once, many processes share a cache.
 
-    Each is built once: by one of the calls under way in this process, and by one of the processes.
+    Each is built once: by one of the calls under way in this process, and by one of the processes. What
+    lies in the layers of the cache counts as built.
     """
 
     def __init__(
@@ -116,12 +118,14 @@ class SourceDatabase:
         wheels: CachedWheels,
         places: SourcePlaces,
         lock: Lock,
+        layers: Sequence[CacheLayout] = (),
     ) -> None:
         self._layout = layout
         self._store = store
         self._wheels = wheels
         self._places = places
         self._lock = lock
+        self._layers = layers
         self._described: dict[Hashable, Described] = {}
         self._turns = BuildTurns()
 
@@ -221,11 +225,17 @@ class SourceDatabase:
         return Described(core, "build")
 
     def _read(self, place: Place, how: str) -> Described | None:
-        try:
-            text = (place.folder / f"{how}.metadata").read_bytes()
-            return Described(parse_metadata(text, source=place.title), "build")
-        except (OSError, MetadataInvalid):
-            return None
+        for folder in self._folders(place):
+            with contextlib.suppress(OSError, MetadataInvalid):
+                text = (folder / f"{how}.metadata").read_bytes()
+                return Described(parse_metadata(text, source=place.title), "build")
+        return None
+
+    def _folders(self, place: Place) -> Iterator[Path]:
+        """Give the folder of a place, and the same in caches that are only read."""
+        yield place.folder
+        for layer in self._layers:
+            yield layer.root / place.folder.relative_to(self._layout.root)
 
     @staticmethod
     def _how(file: DistFile, terms: Terms) -> str:
@@ -251,13 +261,13 @@ class SourceDatabase:
 
     def _built(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel | None:
         """Return the best wheel for the target that was built with these settings."""
-        folder = place.folder / terms.settings(file.name)
+        settings = terms.settings(file.name)
         best: tuple[int, CachedWheel] | None = None
-        for name in _names(folder):
+        for name in sorted({name for folder in self._folders(place) for name in _names(folder / settings)}):
             rank = _rank(name, terms.target)
             if rank is None or (best is not None and best[0] <= rank):
                 continue
-            wheel = self._wheels.at(folder / name)
+            wheel = self._wheels.at(place.folder / settings / name)
             if wheel is not None and not self._wheels.damage(wheel, check=terms.pump.check):
                 best = rank, wheel
         return None if best is None else best[1]
@@ -351,7 +361,7 @@ def _rank(name: str, target: Target) -> int | None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

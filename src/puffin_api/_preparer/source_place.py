@@ -23,11 +23,11 @@ from puffin_api._preparer.source_archive import unpack_source
 from puffin_api._preparer.source_tree import tree_stamp
 from puffin_api._preparer.wheel_index import wheel_kind
 from puffin_api._urls import url_to_path
-from puffin_api.errors import RequirementInvalid
+from puffin_api.errors import OfflineMiss, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from puffin_api._cache.layout import CacheLayout
@@ -63,6 +63,7 @@ class SourcePlaces:
         fetch: Downloads an archive and checks its digests.
         repositories: Gives the store of git repositories.
         env: What ``env`` keys of freshness are looked up in.
+        layers: Caches that are only read.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class SourcePlaces:
         fetch: Fetch,
         repositories: Callable[[], GitStore],
         env: Mapping[str, str],
+        layers: Sequence[CacheLayout] = (),
     ) -> None:
         self._layout = layout
         self._scratch = scratch
         self._fetch = fetch
         self._repositories = repositories
         self._env = env
+        self._layers = layers
         self._digests: OnceMap[str, Mapping[str, str]] = OnceMap()
 
     def find(self, file: DistFile, pump: Pump) -> Place:
@@ -114,10 +117,14 @@ class SourcePlaces:
         if file.name:
             return Place(self._layout.built(kind, file.name, revision), digests, title, file.name)
         folder = self._layout.built(kind, _UNNAMED, revision)
-        name = _read_name(_name_note(folder))
+        name = self._known_name(_name_note(folder))
         if name:
             folder = self._layout.built(kind, name, revision)
         return Place(folder, digests, title, name)
+
+    def _known_name(self, note: Path) -> str:
+        places = [layer.root / note.relative_to(self._layout.root) for layer in self._layers]
+        return next(filter(None, map(_read_name, (note, *places))), "")
 
     def name(self, place: Place, name: str) -> None:
         """Put a place where the sources of a project have theirs, now that it is known whose it is.
@@ -182,7 +189,13 @@ class SourcePlaces:
 
         def find() -> Mapping[str, str]:
             with self._scratch() as scratch:
-                found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
+                try:
+                    found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
+                except OfflineMiss:
+                    kept = self._last_kept(file)
+                    if kept is None:
+                        raise
+                    return {"sha256": _sha256(kept)}
                 digests = {**found, "sha256": _sha256(scratch / _ARCHIVE)}
                 self._move(scratch / _ARCHIVE, self._archive_place(file, digests).folder / _ARCHIVE)
                 return digests
@@ -192,6 +205,13 @@ class SourcePlaces:
         except BaseException:
             self._digests.forget(file.url)
             raise
+
+    def _last_kept(self, file: DistFile) -> Path | None:
+        """Return the last archive that was kept of a URL, whole."""
+        folders = [self._layout.built(wheel_kind(file), name) for name in {file.name, _UNNAMED} - {""}]
+        kept = [path for folder in folders for path in folder.glob(f"*/{_ARCHIVE}")]
+        whole = [path for path in kept if path.parent.name.startswith(_sha256(path)[:32] or "?")]
+        return max(whole, key=lambda path: path.stat().st_mtime, default=None)
 
     def _keep(self, file: DistFile, kept: Path, scratch: Path, pump: Pump) -> None:
         self._fetch(file, scratch / _ARCHIVE, pump=pump)
