@@ -112,7 +112,8 @@ class Disk:
         self.clones = False
         self.immovable: frozenset[int] = frozenset()
         self.ready = threading.Event()
-        """Other threads wait for it, so that the order of operations is the same each time."""
+        """After the mark, other threads wait for it, so that the order of operations is the same each time.
+        Before it, the thread of the call waits for them."""
         self._main = threading.main_thread()
         self._inside = threading.local()
         self._reset()
@@ -142,7 +143,7 @@ class Disk:
             immovable: Inodes that cannot be renamed, as folders of an image cannot in a container.
         """
         self._reset()
-        self.ready.clear()
+        self.ready.set()
         self.shared.reset()
         self._kinds = frozenset(kinds)
         self._at, self._fault, self._errno, self._from_on = at, fault, error, from_on
@@ -178,6 +179,7 @@ class Disk:
             self._inside.depth -= 1
         if kind == "replace" and str(arguments[1]).endswith(MARK):
             self.shared.mark()
+            self.ready.clear()
         return result
 
     def _fail(self, kind, path, real, arguments) -> None:
@@ -213,6 +215,14 @@ class _WrittenFile:
     def write(self, data) -> int:
         self._pieces.append(bytes(data))
         return len(data)
+
+    def seek(self, offset) -> int:
+        assert offset == 0, "only to begin anew"
+        return 0
+
+    def truncate(self) -> int:
+        self._pieces.clear()
+        return 0
 
     def __enter__(self):
         return self

@@ -10,6 +10,7 @@ from puffin_api._api.environment import hold
 from puffin_api._concurrency import SILENT, Relay, WorkerPool
 from puffin_api._installer import transaction
 from puffin_api._installer.os_errors import typed_error
+from puffin_api._installer.site_packages import look
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
 from puffin_api._model.cancel import CancelToken
@@ -263,6 +264,18 @@ class Changer:
             hint="Create a virtual environment with Interpreter.create_venv and install there.",
             path=str(managed.path),
         )
+
+    def check_readable(self) -> None:
+        """Raise where a folder cannot be listed: what is in it would seem to be gone.
+
+        Raises:
+            PuffinError: That is so.
+        """
+        scheme = self._environment.scheme
+        try:
+            look([scheme.purelib, scheme.platlib], strict=True)
+        except OSError as error:
+            raise typed_error(error, doing="list what is installed", place=scheme.purelib) from error
 
     def is_kept(self, transaction_id: str) -> bool:
         """Tell whether what a change has replaced can be put back as it was.

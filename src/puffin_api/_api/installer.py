@@ -321,6 +321,7 @@ class Installer:
         self, report: InstallReport, reporter: Reporter | None, cancel: CancelToken | None
     ) -> Plan:
         environment = self._environment
+        self._work.check_readable()
         plan = plan_undo(
             report.changes,
             environment.installed(),

@@ -147,8 +147,9 @@ class FileLocks:
                 return lambda: _release(descriptor)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                os.close(descriptor)
-                raise
+                with suppress(OSError):
+                    os.close(descriptor)
+                raise _not_writable(path, error) from error
             return self._try_soft(path, what, descriptor, on_degraded)
         except BaseException:
             os.close(descriptor)
@@ -317,7 +318,7 @@ def _open(path: Path) -> int:
 
 def _not_writable(path: Path, error: OSError) -> NotWritable:
     return NotWritable(
-        f"The lock file {path} cannot be opened: {error.strerror}",
+        f"The lock file {path} cannot be used: {error.strerror}",
         hint="Give this user the right to write there.",
         path=str(path),
     )
