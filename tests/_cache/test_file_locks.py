@@ -150,7 +150,7 @@ def test_other_failures_of_a_lock_are_no_degradation(path):
     def broken(_):
         raise OSError(errno.EIO, "Input/output error")
 
-    with pytest.raises(OSError, match="Input/output"), FileLocks(take=broken).hold(path, what="it"):
+    with pytest.raises(NotWritable, match="Input/output"), FileLocks(take=broken).hold(path, what="it"):
         pass
 
 
