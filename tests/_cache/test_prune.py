@@ -402,3 +402,22 @@ def test_what_stays_was_used_last_fits_and_is_as_much_as_fits(pieces, room):
         days = {path: days for path, (days, _) in zip(paths, pieces, strict=True)}
         if kept and removed.paths:
             assert max(days[path] for path in kept) <= min(days[path] for path in removed.paths)
+
+
+def test_repositories_and_logs_of_builds_go_when_they_are_unused(layout):
+    leases = Leases(layout)
+    url = "https://host.invalid/some/project"
+    database, checkout = layout.git_database(url), layout.git_checkout(url, "a" * 40)
+    for folder, mark in ((database, "HEAD"), (checkout, "complete")):
+        folder.mkdir(parents=True)
+        (folder / mark).write_text("x")
+    layout.build_logs.mkdir(parents=True)
+    (layout.build_logs / "some.log").write_text("no")
+
+    assert prune(layout, leases, unused_for=DAY).paths == ()
+    with leases.lease():
+        prune(layout, leases, unused_for=-1.0)
+        assert database.exists(), "somebody uses something"
+        assert checkout.exists()
+    assert {database, checkout} <= set(prune(layout, leases, unused_for=-1.0).paths)
+    assert list(layout.build_logs.iterdir()) == []

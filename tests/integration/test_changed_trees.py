@@ -121,3 +121,13 @@ def test_a_new_version_of_a_tree_is_an_upgrade(installer, environment, project):
     assert versions(environment) == {"proj": "2.0"}
     installer.undo(report)
     assert versions(environment) == {"proj": "1.0"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_folder_and_the_same_one_in_development_mode_the_latter_counts(
+    installer, environment, project, turned
+):
+    both = [project, Editable(path=project)]
+    installer.install(both[::-1] if turned else both)
+    (dist,) = environment.installed()
+    assert dist.editable

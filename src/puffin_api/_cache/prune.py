@@ -28,7 +28,7 @@ _ENTRY_BUCKETS = (*_PROJECT_BUCKETS, Bucket.FLAT_INDEX, Bucket.INTERPRETER)
 """What lies in the others is not written by us, file by file."""
 # How many folders lie between a bucket and its projects, by kind: one more where files at one address
 # are told apart by what the server says of them, or by their time.
-_KIND_DEPTHS = {"pypi": (0,), "index": (1, 2), "url": (1, 2), "path": (1, 2), "git": (2,)}
+_KIND_DEPTHS = {"pypi": (0,), "given": (0,), "index": (1, 2), "url": (1, 2), "path": (1, 2), "git": (2,)}
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +52,8 @@ class Piece:
         """When it was last used, as far as the file system tells."""
         self.links = tuple(links)
         self.is_change = is_change
-        """Whether it is what an environment's last change has put aside."""
+        """Whether it goes only while no operation is under way: what an environment's last change has put
+        aside, and repositories."""
 
 
 def prune(
@@ -216,11 +217,28 @@ def _all_pieces(layout: CacheLayout, archives: Iterable[Piece]) -> Iterator[Piec
                     status = os.lstat(path)
                     # Reading is noted by some file systems, at least once a day.
                     yield Piece(path, max(status.st_mtime, status.st_atime))
+    yield from _git_pieces(layout)
+    for log in children(layout.build_logs):
+        used = _modified(Path(log.path))
+        if used is not None:
+            yield Piece(Path(log.path), used)
     for place in children(layout.bucket(Bucket.UNDO)):
         for entry in children(Path(place.path)):
             used = _modified(Path(entry.path))
             if used is not None:
                 yield Piece(Path(entry.path), used, is_change=True)
+
+
+def _git_pieces(layout: CacheLayout) -> Iterator[Piece]:
+    """Give the checkouts and clones; nobody notes who uses them, so they go when nobody uses anything."""
+    bucket = layout.bucket(Bucket.GIT)
+    found = [(Path(entry.path), "HEAD") for entry in children(bucket / "db")]
+    for repository in children(bucket / "checkouts"):
+        found += [(Path(entry.path), "complete") for entry in children(Path(repository.path))]
+    for folder, mark in found:
+        with suppress(OSError):
+            status = os.lstat(folder / mark) if (folder / mark).exists() else os.lstat(folder)
+            yield Piece(folder, max(status.st_mtime, status.st_atime), is_change=True)
 
 
 def _unfinished(layout: CacheLayout) -> Iterator[Piece]:

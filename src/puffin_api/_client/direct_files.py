@@ -108,7 +108,9 @@ class DirectFiles:
             file = self._tree("", path, editable=editable)
         else:
             raise _invalid(text, "it is no folder of a project")
-        self._found[url] = file
+        known = self._found.get(url)
+        if known is None or known.origin is None or not known.origin.editable:
+            self._found[url] = file  # of both, development mode is the one that somebody asked for
         return requirement_row(f"{file.project}{_extras(extras)} @ {url}")
 
     def file(self, row: RequirementRow) -> FileRow:
