@@ -67,7 +67,7 @@ def _program(name: str) -> str:
 
 _TOOL = r"(?:[\w.+-]*[\\/])*(?:[\w.+]+-)*(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|cl|cl\.exe)(?:-\d+)?"
 _HELPER = "|".join(map(re.escape, _PROGRAMS))
-_ANY_TOOL = rf"({_TOOL}|{_HELPER})"
+_ANY_TOOL = rf"({_TOOL}|(?:[\w.+-]*[\\/])*(?:{_HELPER}))"
 _HEADER = r"([\w./+-]+\.(?:h|hh|hpp|hxx)|[a-z_]+)"
 
 
@@ -88,6 +88,13 @@ def _host(name: str) -> str:
     return f"The build itself wants to fetch something from {name}, which it cannot reach."
 
 
+def _config_program(name: str) -> str:
+    return (
+        f"Install the library whose program {name!r} tells where it is, with its header files "
+        "(often in a package that is named -dev or -devel)."
+    )
+
+
 # The first that is found counts: what is more telling stands before what follows from it.
 _RULES: tuple[tuple[str, Advice], ...] = (
     (r"No space left on device|ENOSPC", "The disk is full."),
@@ -102,6 +109,13 @@ _RULES: tuple[tuple[str, Advice], ...] = (
     (r"Dependency \"([\w.+-]+)\" not found|No package '([\w.+-]+)' found", _library),
     (r"Package '?([\w.+-]+)'?,? (?:was not found in the pkg-config|required by)", _library),
     (r"Could NOT find (\w+) \(missing|configuration file provided by \"([\w.+-]+)\"", _library),
+    (r"(?:^|[\s:])lib([\w+-]+)\.so[\d.]*: cannot open shared object file", _library),
+    (r"'pkg-config (?:--\w+ )*--exists ([\w.+-]+)' returned non-zero exit status 1\b", _library),
+    (r"(?:^|[\s:])(?!pkg-config)([\w.+]+[-_]config): (?:command )?not found", _config_program),
+    (
+        r"\[Errno 2\] No such file or directory: '(?:[^']*/)?(?!pkg-config)([\w.+]+[-_]config)'",
+        _config_program,
+    ),
     (
         r"Microsoft Visual C\+\+ [\d.]+ or greater is required|Unable to find vcvarsall\.bat",
         "Install the Microsoft C++ Build Tools.",
