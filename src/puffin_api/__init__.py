@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from puffin_api.model import (
         Allow,
         BuildPolicy,
+        BuildSettings,
         CancelToken,
         Editable,
         HashPolicy,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Allow",
     "BuildPolicy",
+    "BuildSettings",
     "Cache",
     "CancelToken",
     "Client",
@@ -78,6 +80,7 @@ __all__ = [
 _HOMES: dict[str, str] = {
     "Allow": "puffin_api.model",
     "BuildPolicy": "puffin_api.model",
+    "BuildSettings": "puffin_api.model",
     "Cache": "puffin_api._api.cache",
     "CancelToken": "puffin_api.model",
     "Client": "puffin_api._api.client",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.cache_reports import CacheReport, CacheSize, CacheStatus, LinkSupport
 from puffin_api._model.cached import CachedWheel
 from puffin_api._model.cancel import CancelToken
@@ -97,6 +98,7 @@ __all__ = [
     "BuildFinished",
     "BuildOutput",
     "BuildPolicy",
+    "BuildSettings",
     "BuildStarted",
     "CacheReport",
     "CacheSize",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from puffin_api._model.build_settings import BuildSettings
@@ -66,3 +69,18 @@ def test_the_digest_changes_with_what_changes_the_build(changed):
 )
 def test_the_digest_stays_with_what_is_said_of_others(changed):
     assert BuildSettings(**changed).digest("app") == BuildSettings().digest("app")
+
+
+def test_settings_can_be_pickled_and_copied():
+    settings = BuildSettings(
+        config_settings={"key": ["a", "b"]},
+        package_config_settings={"Demo": {"key": "value"}},
+        extra_requires={"demo": ["helper"]},
+        isolation=["demo"],
+        env={"demo": {"CC": "cc"}},
+        timeout=3,
+    )
+
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    assert copy.deepcopy(settings) == settings
+    assert pickle.loads(pickle.dumps(settings)).key == settings.key

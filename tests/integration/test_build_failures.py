@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from puffin_api import Cache, CancelToken, Installer, PuffinError, Resolver
-from puffin_api._model.build_settings import BuildSettings
 from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, DeadlineExceeded, ResolutionFailed
-from puffin_api.model import BuildFinished, BuildOutput, BuildPolicy, BuildStarted
+from puffin_api.model import BuildFinished, BuildOutput, BuildPolicy, BuildSettings, BuildStarted
 from puffin_api.testing import FailingRunner, RecordingReporter
 from tests.integration.job_kit import check_error, tree, versions, wheel
 from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from puffin_api import Installer, Interpreter
-from puffin_api._model.build_settings import BuildSettings
 from puffin_api.errors import BuildFailed
+from puffin_api.model import BuildSettings
 from tests.integration.job_kit import versions, wheel
 from tests.integration.source_kit import Journal, project, resolve, sdist
 

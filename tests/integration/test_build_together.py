@@ -15,9 +15,8 @@ from datetime import timedelta
 import pytest
 
 from puffin_api import Cache, CancelToken, Client, Installer, Interpreter
-from puffin_api._model.build_settings import BuildSettings
 from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled
-from puffin_api.model import BuildPolicy
+from puffin_api.model import BuildPolicy, BuildSettings
 from tests.integration.job_kit import SOURCE, TESTS, versions, wheel
 from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -76,6 +77,11 @@ class BuildSettings:
     keep_logs: bool = False
     """Keep also the logs of builds that succeed."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Views of mappings cannot be pickled or copied.
+        given = {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(type(self))}
+        return _from_fields, (given,)
+
     def is_isolated(self, package: str) -> bool:
         """Tell whether the package is built in an environment of its own."""
         if isinstance(self.isolation, bool):
@@ -116,6 +122,16 @@ class BuildSettings:
         if not isinstance(self.isolation, bool):
             special |= self.isolation
         return " ".join(self.digest(name) for name in ("", *sorted(special)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, MappingProxyType):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _from_fields(given: dict[str, Any]) -> BuildSettings:
+    return BuildSettings(**given)
 
 
 def _key(package: str) -> str:

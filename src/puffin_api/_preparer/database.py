@@ -369,6 +369,7 @@ def _names(folder: Path) -> list[str]:
 def _unusable(file: DistFile, place: Place, reason: str) -> BuildFailed:
     return BuildFailed(
         f"Checking what was built of {file.name or place.title} failed: {reason}",
+        hint="Resolve again: the sources may have changed since." if _is_tree(file) else "",
         package=file.name or place.title,
         phase="check",
         exit_code=0,
