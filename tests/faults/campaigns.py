@@ -323,6 +323,8 @@ def expected_kind(error, operation) -> str:
     module = function.partition(".")[0]
     if (kind, module) in ANSWERS:
         return ANSWERS[kind, module]
+    if module == "locks":
+        return "NotWritable"  # whatever is wrong with the lock file
     if error in {"ENOSPC", "EDQUOT"}:
         return "DiskFull"
     return "NotWritable" if error in {"EACCES", "EROFS"} else "InstallFailed"
