@@ -334,3 +334,11 @@ def test_every_key_of_the_page_on_sources_is_understood(tmp_path):
         assert found[0] == freshness.FileKey("pyproject.toml")
         assert len(found) > 1
         assert freshness.FileKey("**") not in found, text
+
+
+def test_the_page_on_builds_lists_every_setting():
+    settings = import_module("puffin_api.model").BuildSettings
+    page = read(DOCS / "how-to/build-from-source.md")
+    table = rows(page[page.index("| field of `BuildSettings` |") :].partition("\n\n")[0])
+
+    assert [cells[0].strip("`") for cells in table] == [field.name for field in settings.__attrs_attrs__]

@@ -122,6 +122,21 @@ def test_settings_reach_the_backend(example, sources, venv):
     assert installed == "[('color', 'red')]"
 
 
+def test_settings_are_for_single_packages(example, sources, venv):
+    page = example("build_from_source")
+    with Client(indexes=[sources.url]) as client:
+        assert page.install_with_care(client, venv, ["loud", "quiet"], "secret").changed
+        logs = list(client.cache.path.glob(".logs/*"))
+
+    settings = {
+        name: Path(venv.scheme.purelib, name, "settings.txt").read_text(encoding="utf-8")
+        for name in ("loud", "quiet")
+    }
+    arguments = "('setup-args', ['-Dlto=true', '-Dtests=false'])"
+    assert settings == {"loud": f"[('color', 'red'), {arguments}]", "quiet": f"[{arguments}]"}
+    assert logs
+
+
 def test_what_was_said_of_builds_tells_what_is_built_again(sources, tmp_path):
     """As the page on builds has it: settings and constraints do, variables of the client do not."""
     log = tmp_path / "builds"

@@ -4,7 +4,15 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from puffin_api import BuildPolicy, CancelToken, Client, Environment, Installer, Resolver, Target, errors
-from puffin_api.model import BuildFinished, BuildOutput, BuildStarted, Event, Resolution
+from puffin_api.model import (
+    BuildFinished,
+    BuildOutput,
+    BuildSettings,
+    BuildStarted,
+    Event,
+    InstallReport,
+    Resolution,
+)
 
 
 def what_needs_builds(client: Client, target: Target, requirements: list[str]) -> list[str]:
@@ -51,6 +59,27 @@ def install_configured(
 
 
 # [end:settings]
+
+
+# [start:care]
+def install_with_care(
+    client: Client, environment: Environment, requirements: list[str], token: str
+) -> InstallReport:
+    """Install projects that need to be built in special ways."""
+    settings = BuildSettings(
+        config_settings={"setup-args": ["-Dlto=true", "-Dtests=false"]},
+        package_config_settings={"loud": {"color": "red"}},
+        extra_requires={"forgetful": ["setuptools"]},
+        isolation=["quiet"],
+        env={"loud": {"LOUD_TOKEN": token}},
+        timeout=600,
+        keep_logs=True,
+    )
+    resolution = Resolver(client).resolve(requirements, target=environment, build_settings=settings)
+    return Installer(environment, client, build_settings=settings).install(resolution)
+
+
+# [end:care]
 
 
 # [start:environment]
