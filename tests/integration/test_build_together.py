@@ -147,6 +147,36 @@ def test_two_clients_of_one_cache_that_build_what_the_other_builds_name_the_circ
     assert [path.name for path in (tmp_path / "cache" / ".locks").glob("*.waits")] == []
 
 
+def _resolve_in_process(place, name, url, answers):
+    try:
+        with Client(indexes=[url], cache=Cache(f"{place}/cache")) as client:
+            answers.put(str(resolve(client, Interpreter.current(), name).packages))
+    except BuildFailed as error:
+        answers.put(str(error))
+
+
+def test_two_processes_that_build_what_the_other_builds_name_the_circle(serve, tmp_path, journal):
+    index = serve(circle(tmp_path, journal))
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    work = [
+        context.Process(target=_resolve_in_process, args=(str(tmp_path), name, index.url, answers))
+        for name in ("one", "two")
+    ]
+
+    for process in work:
+        process.start()
+    try:
+        found = [answers.get(timeout=SECONDS) for _ in work]
+    finally:
+        for process in work:
+            process.join(1)
+            process.kill()
+
+    assert all("it needs itself" in text for text in found), found
+    assert cache_leftovers(Cache(tmp_path / "cache")) == []
+
+
 def test_eight_threads_build_once(serve, make_client, make_venv, journal):
     client = make_client(serve(sdist(project(journal, code="import time; time.sleep(0.2)\n"))))
     environments = [make_venv(f"venv-{place}") for place in range(8)]

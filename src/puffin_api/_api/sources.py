@@ -251,7 +251,8 @@ class _Context:
             review=None,
             runner=self.options.runner,
             files=OS_FILES,
-            workers=1,  # it is the work of one already
+            # It is the work of one already; and on one thread, waits in a circle are seen.
+            workers=1,
             sources=lambda _plan, _pump: self._sources(environment),
         )
         plan = make_plan(resolution, environment.installed(), environment=os.fspath(prefix))
