@@ -18,7 +18,7 @@ import os
 import attrs
 
 from puffin_api._cache.mending import write_file
-from puffin_api._model.direct_url import DirInfo
+from puffin_api._model.direct_url import ArchiveInfo, DirInfo
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.metadata import parse_metadata
 from puffin_api._model.names import normalize
@@ -199,7 +199,7 @@ class SourceDatabase:
                 tree,
                 name=file.name or None,
                 version=file.version or None,
-                is_sdist=not _is_tree(file),
+                is_sdist=_is_archive(file),
             )
             if isinstance(static, StaticMetadata):
                 return Described(static.core, static.origin)
@@ -346,6 +346,11 @@ def _is_other_version(version: str, expected: str) -> bool:
 
 def _is_tree(file: DistFile) -> bool:
     return file.origin is not None and isinstance(file.origin.info, DirInfo)
+
+
+def _is_archive(file: DistFile) -> bool:
+    """Tell archives from folders and repositories: a PKG-INFO is the rest of some build in these."""
+    return file.origin is None or isinstance(file.origin.info, ArchiveInfo)
 
 
 def _is_editable(file: DistFile) -> bool:
