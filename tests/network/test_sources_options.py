@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from puffin_api import Cache, Environment, Installer, Resolver
-from puffin_api._model.build_settings import BuildSettings
 from puffin_api._testing.doubles import FailingRunner
 from puffin_api.errors import BuildFailed
+from puffin_api.model import BuildSettings
 from tests.network.conftest import find_python, open_client
 from tests.network.interop_kit import Tree
 from tests.network.sources_kit import (
