@@ -151,8 +151,7 @@ def test_upkeep_leaves_what_is_sound(job):
 def test_upkeep_removes_what_was_not_used(job):
     job.install()
 
-    while job.cache.prune(max_bytes=0).removed:
-        pass  # a clone and its checkouts share files: what one of them gives back is not known before
+    job.cache.prune(max_bytes=0)
 
     assert everything(job.cache, "archive-v0") == []
     job.install()

@@ -92,7 +92,7 @@ def prune(
     if unused_for is not None:
         work.remove(piece for piece in _all_pieces(layout, archives) if piece.used < now - unused_for)
     if max_bytes is not None:
-        _shrink(work, layout, _all_pieces(layout, archives), max_bytes)
+        _shrink(work, layout, lambda: _all_pieces(layout, _archives(layout)), max_bytes)
     return work.removed()
 
 
@@ -185,8 +185,17 @@ def _leads_to(link: Path, archive: str) -> bool:
         return False
 
 
-def _shrink(work: Remover, layout: CacheLayout, pieces: Iterable[Piece], max_bytes: int) -> None:
-    surplus = size(layout).size - max_bytes
+def _shrink(work: Remover, layout: CacheLayout, find: Callable[[], Iterable[Piece]], max_bytes: int) -> None:
+    """Remove what was not used for longest until the rest is small enough, or nothing else may go."""
+    while (surplus := size(layout).size - max_bytes) > 0:
+        before = work.removed()
+        _remove_oldest(work, find(), surplus)
+        if work.removed() == before:
+            return
+
+
+def _remove_oldest(work: Remover, pieces: Iterable[Piece], surplus: int) -> None:
+    """Remove pieces of so many bytes; a file with several names counts for each, so less may be gone."""
     for piece in sorted(pieces, key=lambda piece: (piece.used, piece.path)):
         if surplus <= 0:
             return
