@@ -312,6 +312,7 @@ ANSWERS = {
     ("close", "site_packages"): "InstallFailed",
     ("unlink", "copying"): "InstallFailed",  # the next way finds what the last one has left
     ("stat", "open_files"): "InstallFailed",  # moved as a whole, which is not possible there
+    ("stat", "transaction"): "InstallFailed",  # what could not be renamed may be no folder for all we know
     ("access", "journal"): "NotWritable",  # it tells nothing but yes or no
 }
 """What becomes of any error of these operations, by kind and module."""

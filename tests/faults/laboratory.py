@@ -80,7 +80,9 @@ class Bench:
         return {path: item for path, item in found.items() if not path.startswith(kept)}
 
     def _followed(self, found):
-        files = {path: item for path, item in self.cache.items() if item[0] == "file"}
+        # What could not be looked at was fetched anew, and links lead to that then.
+        now = {**self.cache, **tree([self.site.cache / "archive-v0"])}
+        files = {path: item for path, item in now.items() if item[0] == "file"}
         return {
             path: files.get(item[-1], item) if item[0] == "link" else item for path, item in found.items()
         }

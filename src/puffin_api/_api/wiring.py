@@ -278,10 +278,20 @@ class ClientParts:
                 if at_once:
                     lease.enter_context(self.cache.leases.lease())
                 if self._cache().link_mode is LinkMode.SYMLINK:
-                    self.cache.leases.note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
+                    self._note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
                 yield
             finally:
                 del self._leases[pump]
+
+    def _note_symlinked(self, folders: set[str]) -> None:
+        """Note that files of the cache are going to be used where they are: without that, nothing may be."""
+        from puffin_api._installer.os_errors import typed_error
+
+        try:
+            self.cache.leases.note_symlinked(folders)
+        except OSError as error:
+            doing = "note who uses files of the cache"
+            raise typed_error(error, doing=doing, place=str(self.cache.layout.root)) from error
 
     def bring(self, files: Iterable[DistFile], pump: Pump, *, here: Iterable[CachedWheel] = ()) -> Brought:
         """Bring wheels into the cache.
