@@ -520,3 +520,14 @@ def test_references_in_tables_change_with_every_commit(project):
 
     assert before[0] not in {"", current_commit(project)}
     assert before[1] != current_tags(project)
+
+
+def test_a_folder_that_calls_itself_a_cache_is_left_out(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target/CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    before = tree_stamp(tmp_path)
+    (tmp_path / "target/made").write_text("by a build")
+    assert tree_stamp(tmp_path) == before
+    (tmp_path / "source").write_text("by hand")
+    assert tree_stamp(tmp_path) != before

@@ -15,6 +15,7 @@ from puffin_api._client.transport import Urllib3Transport
 from puffin_api._concurrency import WorkerPool
 from puffin_api._model.names import normalize
 from puffin_api._model.options import (
+    BuildPolicy,
     Index,
     IndexStrategy,
     Refresh,
@@ -22,6 +23,7 @@ from puffin_api._model.options import (
     Timeouts,
     Tls,
 )
+from puffin_api.errors import BuildForbidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from puffin_api._api.cache import Cache
     from puffin_api._api.wiring import CacheParts
+    from puffin_api._concurrency import Pump
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.file import DistFile
@@ -174,13 +177,19 @@ class Client:
         reporter: Reporter | None = None,
         cancel: CancelToken | None = None,
     ) -> CoreMetadata:
-        """Return the metadata of a wheel: by itself, else from the end of the file, else from all of it.
+        """Return the metadata of a file.
+
+        Of a wheel: by itself, else from the end of the file, else from all of it. Of sources: what they
+        promise without running code; ask a resolver where that is not enough.
 
         Raises:
             MetadataInvalid: It does not follow the specification.
+            BuildForbidden: Only a build could tell it.
             NetworkError: It cannot be read.
         """
         with operation("fetch", reporter, cancel) as pump:
+            if not (file.is_wheel or self._parts.registry.metadata.is_given(file.index)):
+                return self._promised(file, pump)
             row = file.row()
             work = functools.partial(self._parts.registry.metadata.core, row, pump=pump)
             return pump.wait(self._parts.pool.submit(work))
@@ -199,9 +208,24 @@ class Client:
             HashMismatch: It is not the expected file.
             UnsafeArchive: It breaks a safety rule.
             MetadataInvalid: It is no valid wheel.
+            BuildForbidden: It is no wheel: an installer builds one.
         """
+        if not file.is_wheel:
+            raise BuildForbidden(
+                f"{file.filename} is no wheel: it would have to be built",
+                hint="Resolve it and let an Installer prepare it.",
+                package=file.name,
+            )
         with operation("fetch", reporter, cancel) as pump:
             return self._parts.prepare([file], pump)[0][file.name]
+
+    def _promised(self, file: DistFile, pump: Pump) -> CoreMetadata:
+        from puffin_api._api.build_options import BuildOptions
+        from puffin_api._api.interpreter import Interpreter
+        from puffin_api._api.sources import Sources
+
+        options = BuildOptions(policy=BuildPolicy.NEVER)
+        return Sources(self._parts, Interpreter.current(), options, pump).core(file)
 
     @property
     def cache(self) -> Cache:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from puffin_api._interpreter.info import InterpreterInfo
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.git_url import GitUrl, Login
-    from puffin_api._model.metadata import DistMetadata
+    from puffin_api._model.metadata import CoreMetadata, DistMetadata
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
     from puffin_api._preparer.telling import Telling
@@ -112,6 +112,9 @@ class Sources:
             PackageError: The sources cannot be used.
             NetworkError: They cannot be had.
         """
+        given = self._parts.registry.metadata
+        if given.is_given(file.index):
+            return dist_metadata(given.core(file, pump=self._pump), origin="sdist")
         found = self._known.get((file.project, file.url)) if not file.index else None
         try:
             if found is None:
@@ -122,6 +125,10 @@ class Sources:
             reason = f"it cannot be built: {error}"
             raise MetadataInvalid(reason, name=file.project, source=file.filename, reason=reason) from error
         return dist_metadata(found.core, origin="build" if found.origin == "build" else "sdist")
+
+    def core(self, file: DistFile) -> CoreMetadata:
+        """Return the metadata of sources in full; errors as `metadata`."""
+        return self._parts.sources.describe(file, self._terms).core
 
     # -- for the installer
 

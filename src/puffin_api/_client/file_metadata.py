@@ -131,6 +131,10 @@ class FileMetadata:
         _check_consistency(file, core)
         return core
 
+    def is_given(self, index: str) -> bool:
+        """Tell whether a source of the caller's gives the metadata of its files, of whatever kind."""
+        return index in self._sources
+
     def validator(self, url: str) -> str:
         """Return what tells the file that is at a URL now from others; empty where that is not known."""
         return self._wheels.validators.get(url, "")

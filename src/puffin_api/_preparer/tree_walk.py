@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _RESULTS = {"build", "dist"}
 _CACHES = {"__pycache__", "node_modules", "__pypackages__"}
+_MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
+"""A folder with one of these is a virtual environment, or says itself that it is a cache."""
 
 
 class TreeWalk:
@@ -65,7 +67,7 @@ class TreeWalk:
             return True
         if self._is_project and not prefix and name in _RESULTS:
             return not os.path.exists(os.path.join(entry.path, "__init__.py"))
-        return os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
+        return any(os.path.exists(os.path.join(entry.path, mark)) for mark in _MARKS)
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:
