@@ -426,7 +426,7 @@ def test_what_a_killed_git_has_left_is_removed(lab, repository, name):
     assert folder.stat().st_ino == made
 
 
-@pytest.mark.parametrize("what", ["file", "empty", "no mark", "half a mark", "other commit"])
+@pytest.mark.parametrize("what", ["file", "empty", "no mark", "half a mark", "other commit", "stray", "damaged"])
 def test_a_checkout_that_is_not_complete_is_made_anew(lab, repository, what):
     tree = lab.checkout(repository.url)
     folder = tree.parent
@@ -443,12 +443,16 @@ def test_a_checkout_that_is_not_complete_is_made_anew(lab, repository, what):
         mark.unlink()
     elif what == "half a mark":
         mark.write_text(text[:-5])
-    else:
-        mark.write_text(text[:-40] + "1" * 40)
+    elif what == "other commit":
+        mark.write_text(text.replace(text.split()[1], "1" * 40))
+    elif what == "damaged":
+        (tree / "stray.txt").unlink()
+        (tree / "pyproject.toml").write_text("")
 
     assert lab.checkout(repository.url) == tree
     assert files_of(tree) == ["pyproject.toml"]
-    assert mark.read_text() == text
+    assert mark.read_text().split()[:2] == text.split()[:2]
+    assert (tree / "pyproject.toml").read_text()
 
 
 def test_nothing_unfinished_is_left(lab, nested):

@@ -129,7 +129,7 @@ def test_damaged_repositories_heal(make_client, make_venv, journal, tmp_path):
         return versions(environment)
 
     install()
-    names = [path.relative_to(cache.path) for path in everything(cache, "git-v0/db")]
+    names = [path.relative_to(cache.path) for path in everything(cache, "git-v0")]
     for name in names:
         path = cache.path / name
         if not path.is_file():

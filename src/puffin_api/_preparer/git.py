@@ -8,6 +8,9 @@ read without a lock, and without starting a process.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "complete"
 _TREE = "tree"
-_FORMAT = "puffin-checkout-v0"
+_FORMAT = "puffin-checkout-v1"
 _LFS_MISSING = "git-lfs-missing"
 
 
@@ -172,7 +175,10 @@ class GitStore:
         """Return the tree of a checkout that is there, with the history or more."""
         for whole in (True,) if history else (True, False):
             folder = self._folder(url, commit, history=whole)
-            if _mark(folder)[:2] == [_FORMAT, commit] and not self._can_mend(folder):
+            mark = _mark(folder)
+            if mark[:2] != [_FORMAT, commit] or self._can_mend(folder):
+                continue
+            if mark[2:3] == [_state(folder / _TREE)]:  # nobody has damaged or edited anything
                 return Path(folder / _TREE)
         return None
 
@@ -192,7 +198,8 @@ class GitStore:
             with self._scratch() as scratch:
                 (scratch / _TREE).mkdir()
                 missing = self._checkouts.lay_out(url, commit, scratch / _TREE, call)
-                mark = [_FORMAT, commit, *([_LFS_MISSING] if missing else [])]
+                state = _state(scratch / _TREE)
+                mark = [_FORMAT, commit, state, *([_LFS_MISSING] if missing else [])]
                 (scratch / _COMPLETE).write_text("\n".join(mark), "ascii")
                 call.pump.check()
                 make_folder(self._layout.root, folder.parent)
@@ -239,6 +246,29 @@ def project_folder(checkout: Path, url: GitUrl) -> Path:
         hint = "Name one that is there at this revision, relative to the repository."
         raise unusable(url, f"the repository has no folder {url.subdirectory}", hint=hint)
     return Path(place.resolve())
+
+
+def _state(tree: Path) -> str:
+    """Return a text that changes when a file of a checkout is changed, removed or added."""
+    digest = hashlib.sha256()
+    todo = [os.fspath(tree)]
+    while todo:
+        folder = todo.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            return ""
+        for entry in entries:
+            if entry.name == ".git":  # git writes into it
+                continue
+            status = entry.stat(follow_symlinks=False)
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if is_folder:
+                todo.append(entry.path)
+            size, when = (0, 0) if is_folder else (status.st_size, status.st_mtime_ns)
+            row = f"{folder[len(os.fspath(tree)) :]} {entry.name!r} {status.st_mode:o} {size} {when}\n"
+            digest.update(row.encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _mark(folder: Path) -> list[str]:
