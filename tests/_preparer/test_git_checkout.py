@@ -426,7 +426,9 @@ def test_what_a_killed_git_has_left_is_removed(lab, repository, name):
     assert folder.stat().st_ino == made
 
 
-@pytest.mark.parametrize("what", ["file", "empty", "no mark", "half a mark", "other commit", "stray", "damaged"])
+@pytest.mark.parametrize(
+    "what", ["file", "empty", "no mark", "half a mark", "other commit", "stray", "damaged"]
+)
 def test_a_checkout_that_is_not_complete_is_made_anew(lab, repository, what):
     tree = lab.checkout(repository.url)
     folder = tree.parent
