@@ -9,7 +9,7 @@ import pytest
 from puffin_api._installer.recovery import find_interrupted, recover
 from puffin_api._installer.undo import UndoStore
 from puffin_api._model.plan import Change
-from puffin_api.errors import InstallFailed, PuffinError
+from puffin_api.errors import FileConflict, InstallFailed, PuffinError
 from tests._installer.environment_kit import Crash, Place, commit_changes, failing_files, tree
 
 OLD = {"ns/old.py": "1", "pkg/__init__.py": "1", "pkg/deep/er.py": "", "one.py": "1", "pkg.pth": "#"}
@@ -161,3 +161,12 @@ def test_a_damaged_record_of_what_is_kept_counts_as_none(first):
     mark = first.tmp_path / "undo" / first.transaction / ".puffin-committed"
     mark.write_text(mark.read_text()[:-40])
     assert first.store.read(first.transaction, str(first.place.site)) is None
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_conflict_and_stays(first):
+    first.place.change(first.place.wheel("late", files={"one.py/in.py": "", "pkg/deep/er.py/in.py": ""}))
+    there = first.place.tree()
+    with pytest.raises(FileConflict) as caught:
+        first.undo()
+    assert caught.value.state == "untouched"
+    assert first.place.tree() == there

@@ -125,7 +125,7 @@ class Kept:
             owners: Tells to whom files belong that stand in the way.
 
         Raises:
-            FileConflict: A place is taken by a distribution that stays.
+            FileConflict: A place is taken by a distribution that stays, or by a folder.
         """
         work = _Restoring(stage, gone, self._modes)
         for folder in sorted(self._modes):
@@ -163,13 +163,24 @@ class _Restoring:
         """Files that stand in the way."""
 
     def bring(self, source: str, target: str) -> None:
-        """Bring one entry back; a folder that has been made anew meanwhile is filled."""
+        """Bring one entry back; a folder that has been made anew meanwhile is filled.
+
+        Raises:
+            FileConflict: A folder stands where a file was: whoever may own a file in it would lose it.
+        """
         if self._is_free(target):
             self.make(os.path.dirname(target))
         elif _is_folder(source) and _is_folder(target):
             for name in sorted(os.listdir(source)):
                 self.bring(f"{source}{os.sep}{name}", f"{target}{os.sep}{name}")
             return
+        elif _is_folder(target):
+            raise FileConflict(
+                f"{target} cannot be restored: there is a folder now",
+                hint="Remove what has brought it first.",
+                path=target,
+                owners=[],
+            )
         else:
             self.met.append(target)
             self.steps.append(self._stage.aside_path(target))
