@@ -89,6 +89,41 @@ def test_a_wait_ends_when_the_lock_is_released(path):
     assert "(first)" in waits[0][1]
 
 
+def test_an_owner_that_has_not_written_its_name_yet_is_looked_at_again(path):
+    owner = FileLocks().hold(path, what="first")
+    owner.__enter__()
+    name = path.read_bytes()
+    path.write_bytes(b"")
+    pauses, waits = [], []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            assert not waits, "nobody knows yet"
+            path.write_bytes(name)
+        if len(pauses) == 4:
+            owner.__exit__(None, None, None)
+
+    locks = FileLocks(on_wait=lambda what, owner: waits.append(owner), pause=pause)
+    with locks.hold(path, what="second"):
+        pass
+
+    assert len(waits) == 1
+    assert "(first)" in waits[0]
+
+
+def test_an_owner_that_stays_without_a_name_is_told_as_another_process(path, monkeypatch):
+    monkeypatch.setattr("puffin_api._cache.locks._NAMELESS", 0.0)
+    waits = []
+    with FileLocks().hold(path, what="first"):
+        path.write_bytes(b"")
+        locks = FileLocks(0, on_wait=lambda _, owner: waits.append(owner))
+        with pytest.raises(LockTimeout), locks.hold(path, what="second"):
+            pass
+
+    assert waits == ["another process"]
+
+
 def test_a_wait_can_be_cancelled(path):
     token = CancelToken()
     locks = FileLocks(pause=lambda _: token.cancel("enough"))

@@ -37,6 +37,9 @@ _NO_LOCKS = {
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _LONGEST_OWNER = 500
+_UNKNOWN = "another process"
+# Between taking a lock and writing its name an owner can be held up; so long a waiter looks again for it.
+_NAMELESS = 1.0
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -109,11 +112,13 @@ class FileLocks:
         release = self._try(path, what, on_degraded)
         if release is not None:
             return release
-        if on_wait is not None:
-            on_wait(what, read_owner(path))
-        begun, sign = time.monotonic(), _sign_of_life(path)
+        first = begun = time.monotonic()
+        sign = _sign_of_life(path)
         pause = _FIRST_PAUSE
         while True:
+            if on_wait is not None and (owner := _owner_met(path, first)):
+                on_wait(what, owner)
+                on_wait = None
             if cancel is not None:
                 cancel.check()
             if (newest := _sign_of_life(path)) != sign:
@@ -286,7 +291,13 @@ def read_owner(path: Path) -> str:
             text = file.read(_LONGEST_OWNER).decode("utf-8", "replace").strip()
     except OSError:
         text = ""
-    return text or "another process"
+    return text or _UNKNOWN
+
+
+def _owner_met(path: Path, since: float) -> str | None:
+    """Return who holds a lock; None while it may only not have written its name yet."""
+    owner = read_owner(path)
+    return None if owner == _UNKNOWN and time.monotonic() - since < _NAMELESS else owner
 
 
 def _take(descriptor: int) -> bool:
