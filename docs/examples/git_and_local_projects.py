@@ -41,7 +41,7 @@ def install_workspace(
     client: Client, environment: Environment, folders: Iterable[Path], *, develop: bool
 ) -> Resolution:
     """Install projects that depend on each other, each from its folder and not from an index."""
-    projects = [Editable(path=folder) if develop else folder for folder in folders]
+    projects = [Editable(folder) if develop else folder for folder in folders]
     resolution = Resolver(client).resolve(projects, target=environment)
     Installer(environment, client).install(resolution)
     return resolution

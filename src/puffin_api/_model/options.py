@@ -207,7 +207,7 @@ class Pin:
     version: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Editable:
     """A local project to be installed in development mode (PEP 660)."""
 
