@@ -119,27 +119,23 @@ class Workshop:
         finally:
             pump.close()
 
-    def wheel(self, tree, *, cancel=None, settings=None, package="app", **options):
-        with self.pump(cancel) as pump:
-            return self.builder().wheel(
-                tree,
-                self.target,
-                package=package,
-                settings=settings or BuildSettings(),
-                pump=pump,
-                **options,
+    @contextlib.contextmanager
+    def open(self, tree, *, pump=None, cancel=None, settings=None, package="app", **options):
+        """Open a build, heard by the reporter unless a pump is given."""
+        with contextlib.ExitStack() as stack:
+            pump = pump or stack.enter_context(self.pump(cancel))
+            settings = settings or BuildSettings()
+            yield stack.enter_context(
+                self.builder().open(tree, package=package, settings=settings, pump=pump, **options)
             )
 
-    def metadata(self, tree, *, cancel=None, settings=None, package="app", **options):
-        with self.pump(cancel) as pump:
-            return self.builder().metadata(
-                tree,
-                self.target,
-                package=package,
-                settings=settings or BuildSettings(),
-                pump=pump,
-                **options,
-            )
+    def wheel(self, tree, *, editable=False, target=None, **options):
+        with self.open(tree, **options) as build:
+            return build.wheel(target or self.target, editable=editable)
+
+    def metadata(self, tree, *, editable=False, **options):
+        with self.open(tree, **options) as build:
+            return build.metadata(self.target, editable=editable)
 
 
 @pytest.fixture(scope="session")

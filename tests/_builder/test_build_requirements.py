@@ -186,11 +186,9 @@ def test_a_build_that_needs_itself_is_named(workshop):
 
     def resolve(requirements):
         [needed] = requirements
-        return workshop.builder().wheel(
+        return workshop.wheel(
             trees[needed],
-            workshop.target,
             package=needed,
-            settings=BuildSettings(),
             pump=SILENT,
             source=f"{needed} 1.0",
             stack=workshop.stacks[-1],

@@ -11,9 +11,11 @@ import zipfile
 import pytest
 
 from puffin_api._concurrency import SILENT
+from puffin_api._fs import remove_tree
 from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.events import BuildFinished, BuildOutput, BuildStarted
+from puffin_api.errors import BuildFailed
 from puffin_api.testing import FailingRunner
 
 METADATA = """
@@ -101,7 +103,7 @@ def test_a_backend_without_the_hook_gives_no_metadata_and_builds_nothing(worksho
 
 def test_the_wheel_is_built_with_the_metadata_that_was_prepared(workshop):
     tree = workshop.tree(METADATA)
-    with workshop.builder().open(tree, package="app", settings=BuildSettings(), pump=SILENT) as build:
+    with workshop.open(tree, pump=SILENT) as build:
         metadata = build.metadata(workshop.target)
         wheel = build.wheel(workshop.target, metadata_directory=metadata)
 
@@ -130,10 +132,7 @@ def test_one_build_asks_each_kind_of_requirement_once(workshop):
         METADATA + "def build_editable(wheel_directory, config_settings=None, metadata_directory=None):\n"
         "    return write_wheel(wheel_directory)\n"
     )
-    with (
-        workshop.pump() as pump,
-        workshop.builder().open(tree, package="app", settings=BuildSettings(), pump=pump) as build,
-    ):
+    with workshop.open(tree) as build:
         build.metadata(workshop.target)
         build.wheel(workshop.target)
         build.wheel(workshop.target, editable=True)
@@ -145,6 +144,55 @@ def test_one_build_asks_each_kind_of_requirement_once(workshop):
         "get-requires",
         "build-editable",
     ]
+
+
+def test_a_build_goes_from_call_to_call(workshop):
+    tree = workshop.tree(METADATA + "print('hello')\n")
+    with workshop.builder().open(tree, package="", settings=BuildSettings(), pump=SILENT) as build:
+        metadata = build.metadata(workshop.target)
+        build.rest()
+        resting = list(workshop.logs.iterdir())
+        with workshop.pump() as pump:
+            build.resume(pump, package="app")
+            wheel = build.wheel(workshop.target, metadata_directory=metadata)
+            build.rest()
+        build.wheel(workshop.target, metadata_directory=metadata)  # nobody hears of it any more
+
+    assert resting == []
+    assert wheel.name == "app-1.0-py3-none-any.whl"
+    assert phases(workshop) == ["build-wheel"]
+    assert {event.name for event in workshop.reporter.of(BuildStarted)} == {"app"}
+    assert "hello" in [event.line for event in workshop.reporter.of(BuildOutput)]
+    assert list(workshop.logs.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["tree", "env", ""])
+def test_a_build_knows_whether_it_is_whole(workshop, what):
+    tree = workshop.tree()
+    with workshop.open(tree) as build:
+        assert build.is_whole
+
+        [folder] = workshop.scratch.iterdir()
+        remove_tree(tree if what == "tree" else folder / what)
+
+        assert not build.is_whole
+
+
+def test_a_result_of_no_use_is_told_with_the_log(workshop):
+    def build():
+        with workshop.open(workshop.tree("print('made it')")) as build:
+            build.wheel(workshop.target)
+            raise build.failed("it is of another project")
+
+    with pytest.raises(BuildFailed) as caught:
+        build()
+
+    [log] = workshop.logs.iterdir()
+    assert (caught.value.phase, caught.value.exit_code) == ("check", 0)
+    assert str(caught.value) == "Checking what was built of app failed: it is of another project"
+    assert caught.value.log_path == str(log)
+    assert caught.value.log_tail == ("made it",)
+    assert log.read_text() == "made it\n" * 2  # the first call asked for requirements
 
 
 def test_config_settings_reach_the_backend(workshop):
@@ -313,9 +361,7 @@ def test_the_log_of_a_success_is_removed_unless_it_is_asked_for(workshop):
 
 
 def test_a_silent_caller_gets_its_wheel(workshop):
-    wheel = workshop.builder().wheel(
-        workshop.tree("print('hello')"), workshop.target, package="", settings=BuildSettings(), pump=SILENT
-    )
+    wheel = workshop.wheel(workshop.tree("print('hello')"), package="", pump=SILENT)
 
     assert wheel.is_file()
 
@@ -345,13 +391,13 @@ def test_only_as_many_backends_run_as_there_are_slots(workshop):
     workshop.slots = threading.Semaphore(1)
     workshop.runner = CountingRunner(workshop.slots)
     trees = [workshop.tree(name=f"tree-{number}") for number in range(3)]
-    builder = workshop.builder()
+    workshop.scratch.mkdir()
     (workshop.root / "target").mkdir()
 
     def build(number):
         target = workshop.target / str(number)
         target.mkdir()
-        builder.wheel(trees[number], target, package="app", settings=BuildSettings(), pump=SILENT)
+        workshop.wheel(trees[number], target=target, pump=SILENT)
 
     threads = [threading.Thread(target=build, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -370,7 +416,7 @@ def test_a_build_that_waits_for_another_holds_no_slot(workshop):
     nested.mkdir()
 
     def build_inner(resolution, prefix):
-        workshop.builder().wheel(inner, nested, package="inner", settings=BuildSettings(), pump=SILENT)
+        workshop.wheel(inner, target=nested, package="inner", pump=SILENT)
 
     workshop.context._on_install = build_inner
 

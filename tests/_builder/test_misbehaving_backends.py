@@ -446,7 +446,7 @@ def test_a_temporary_folder_that_is_not_there(workshop):
     builder = attrs.evolve(workshop.builder(), scratch=workshop.root / "missing")
 
     with pytest.raises(BuildFailed, match="No such file or directory"):
-        builder.wheel(workshop.tree(), workshop.target, package="app", settings=BuildSettings(), pump=SILENT)
+        builder.open(workshop.tree(), package="app", settings=BuildSettings(), pump=SILENT)
 
 
 def test_a_temporary_folder_of_the_system_that_is_not_there(workshop, system_temporary):
@@ -461,9 +461,7 @@ def test_a_temporary_folder_of_the_system_that_is_not_there(workshop, system_tem
 
 def test_a_target_that_is_not_there(workshop):
     with pytest.raises(BuildFailed) as caught:
-        workshop.builder().wheel(
-            workshop.tree(), workshop.root / "missing", package="app", settings=BuildSettings(), pump=SILENT
-        )
+        workshop.wheel(workshop.tree(), target=workshop.root / "missing")
 
     assert caught.value.phase == "check"
 

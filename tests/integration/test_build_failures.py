@@ -206,6 +206,19 @@ def test_nonsense_is_a_failed_build(job, what, has_metadata, tmp_path):
 
     check_error(caught.value, BuildFailed, "build-failed", package="demo")
     assert not list(tmp_path.rglob("escaped.py"))
+    assert Path(caught.value.log_path).is_file()
+
+
+@pytest.mark.parametrize("what", ["no zip", "an entry outside", "another project", "another version"])
+def test_what_a_build_that_ended_well_has_said_is_told_too(job, what):
+    said = "_build = build_wheel\ndef build_wheel(*a, **k): print('I made it'); return _build(*a, **k)\n"
+    job.serve(NONSENSE[what] + said)
+
+    with pytest.raises(BuildFailed) as caught:
+        job.install()
+
+    assert (caught.value.phase, caught.value.log_tail) == ("check", ("I made it",))
+    assert Path(caught.value.log_path).read_text(encoding="utf-8") == "I made it\n"
 
 
 @pytest.mark.parametrize("has_metadata", [True, False])

@@ -117,9 +117,8 @@ def test_metadata_a_wheel_and_an_editable_wheel_come_of_one_build(builder, tmp_p
 def test_a_legacy_project_is_built(builder, tmp_path):
     tree = tree_of(tmp_path, **{"setup.py": SETUP})
 
-    wheel = builder.wheel(
-        tree, tmp_path / "target", package="small-app", settings=BuildSettings(), pump=SILENT
-    )
+    with builder.open(tree, package="small-app", settings=BuildSettings(), pump=SILENT) as build:
+        wheel = build.wheel(tmp_path / "target")
 
     assert "Version: 1.2\n" in metadata_in(wheel)
 
@@ -131,8 +130,11 @@ def test_a_c_extension_without_its_header_fails_with_advice(builder, tmp_path):
     )
     tree = tree_of(tmp_path, **{"setup.py": setup, "small.c": "#include <no-such-library.h>\n"})
 
-    with pytest.raises(BuildFailed) as caught:
-        builder.wheel(tree, tmp_path / "target", package="small-app", settings=BuildSettings(), pump=SILENT)
+    with (
+        pytest.raises(BuildFailed) as caught,
+        builder.open(tree, package="small-app", settings=BuildSettings(), pump=SILENT) as build,
+    ):
+        build.wheel(tmp_path / "target")
 
     assert caught.value.phase == "build-wheel"
     assert "no-such-library.h" in caught.value.hint or "compiler" in caught.value.hint

@@ -24,29 +24,51 @@ from puffin_api._builder.build_stack import NO_BUILD
 from puffin_api._builder.failure import disk_trouble
 from puffin_api._builder.hook_process import HookProcess
 from puffin_api._builder.hooks import Hooks
+from puffin_api._concurrency import SILENT
 from puffin_api._fs import remove_tree
-from puffin_api.errors import BuildFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Self
 
     from puffin_api._builder.build_stack import BuildStack
     from puffin_api._builder.hook_process import Slots
     from puffin_api._concurrency import Pump
     from puffin_api._interpreter.info import InterpreterInfo
     from puffin_api._model.build_settings import BuildSettings
+    from puffin_api.errors import BuildFailed
     from puffin_api.protocols import BuildContext, Runner
 
 
 class Build:
-    """One source tree with its backend ready to be called; for one thread."""
+    """One source tree with its backend ready to be called; for one thread at a time.
 
-    def __init__(self, hooks: Hooks, environment: BuildEnvironment, requires: tuple[str, ...]) -> None:
+    Leaving the context, as on an error, removes the environment and temporary files. Until then it may
+    be handed from call to call: `rest` lets go of one, `resume` takes up the next.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        environment: BuildEnvironment,
+        requires: tuple[str, ...],
+        belongings: contextlib.ExitStack,
+    ) -> None:
         self._hooks = hooks
-        self._environment = environment
+        self._requirements = environment.requirements
         self._requires = requires
+        self._belongings = belongings
         self._ready: set[bool] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._belongings.__exit__(kind, error, trace)
 
     def metadata(self, target: Path, *, editable: bool = False) -> Path | None:
         """Let the backend write a ``.dist-info`` folder into ``target``, without building.
@@ -76,13 +98,32 @@ class Build:
         build = self._hooks.editable if editable else self._hooks.wheel
         return self._deliver(build(metadata_directory), target)
 
+    def failed(self, reason: str, *, hint: str = "") -> BuildFailed:
+        """Return the error for a result that turns out to be of no use, with what the backend last said."""
+        return self._hooks.process.failed("check", reason, hint=hint, exit_code=0)
+
+    def rest(self) -> None:
+        """Let go of the call that the build was opened for, once it needs nothing more to be installed."""
+        self._requirements = None
+        self._hooks.process.pump = SILENT
+        self._hooks.process.log.rest()
+
+    def resume(self, pump: Pump, *, package: str) -> None:
+        """Take up another call, for the same kind of result: nothing else can be installed any more."""
+        self._hooks.process.pump = pump
+        self._hooks.process.package = package
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the tree and the interpreter are still there."""
+        return self._hooks.tree.is_dir() and self._hooks.python.exists() and self._hooks.scratch.is_dir()
+
     def _prepare(self, *, editable: bool) -> None:
         """Install what the hooks of this kind need, once."""
-        requirements = self._environment.requirements
-        if requirements is None or editable in self._ready:
+        if self._requirements is None or editable in self._ready:
             return
-        requirements.add(self._requires)
-        requirements.add(self._hooks.requires(editable=editable))
+        self._requirements.add(self._requires)
+        self._requirements.add(self._hooks.requires(editable=editable))
         self._ready.add(editable)
 
     def _deliver(self, made: Path, target: Path) -> Path:
@@ -113,44 +154,6 @@ class Builder:
     """Folder for environments and temporary files; None for the system's."""
     library_version: str = ""
 
-    def metadata(
-        self,
-        tree: Path,
-        target: Path,
-        *,
-        package: str,
-        settings: BuildSettings,
-        pump: Pump,
-        editable: bool = False,
-        source: str = "",
-        stack: BuildStack = NO_BUILD,
-    ) -> Path | None:
-        """Let the backend write the metadata of a tree; see ``open`` and ``Build.metadata``."""
-        with self.open(
-            tree, package=package, settings=settings, pump=pump, source=source, stack=stack
-        ) as build:
-            return build.metadata(target, editable=editable)
-
-    def wheel(
-        self,
-        tree: Path,
-        target: Path,
-        *,
-        package: str,
-        settings: BuildSettings,
-        pump: Pump,
-        editable: bool = False,
-        metadata_directory: Path | None = None,
-        source: str = "",
-        stack: BuildStack = NO_BUILD,
-    ) -> Path:
-        """Build the wheel of a tree; see ``open`` and ``Build.wheel``."""
-        with self.open(
-            tree, package=package, settings=settings, pump=pump, source=source, stack=stack
-        ) as build:
-            return build.wheel(target, editable=editable, metadata_directory=metadata_directory)
-
-    @contextlib.contextmanager
     def open(
         self,
         tree: Path,
@@ -160,8 +163,8 @@ class Builder:
         pump: Pump,
         source: str = "",
         stack: BuildStack = NO_BUILD,
-    ) -> Generator[Build]:
-        """Make ready to build a tree; leaving the context removes the environment and temporary files.
+    ) -> Build:
+        """Make ready to build a tree; a context, whose end removes the environment and temporary files.
 
         Metadata and a wheel of one tree are cheapest from one such build.
 
@@ -181,8 +184,10 @@ class Builder:
         backend = Backend.read(tree, package=title)
         inner = stack.enter(source or os.path.realpath(tree), package=title)
         requires = (*backend.requires, *settings.requires_for(package))
-        with self._scratch(title) as folder, self._log(title, keep=settings.keep_logs) as log:
+        with contextlib.ExitStack() as belongings:
+            folder = self._scratch(title, belongings)
             with disk_trouble(title, "install-requires"):
+                log = belongings.enter_context(BuildLog(self.logs, title, keep=settings.keep_logs))
                 environment = self._environment(folder, title, package, settings, inner)
                 script = _put_script(folder)
             process = HookProcess(
@@ -204,7 +209,7 @@ class Builder:
                 config_settings=settings.config_for(package),
                 scratch=folder,
             )
-            yield Build(hooks, environment, requires)
+            return Build(hooks, environment, requires, belongings.pop_all())
 
     def _environment(
         self, folder: Path, title: str, package: str, settings: BuildSettings, stack: BuildStack
@@ -222,32 +227,18 @@ class Builder:
             library_version=self.library_version,
         )
 
-    @contextlib.contextmanager
-    def _scratch(self, title: str) -> Generator[Path]:
+    def _scratch(self, title: str, belongings: contextlib.ExitStack) -> Path:
         """A folder for the build; canonical, so that no backend mistakes one path for two."""
         with disk_trouble(title, "install-requires"):
-            folder = tempfile.mkdtemp(prefix="puffin-build-", dir=self.scratch)
-        try:
-            yield Path(os.path.realpath(folder))
-        finally:
-            # On Windows, what a backend left running may hold a file open: no reason to lose the wheel.
-            with contextlib.suppress(OSError):
-                remove_tree(folder)
+            folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="puffin-build-", dir=self.scratch)))
+        belongings.callback(_remove, folder)
+        return folder
 
-    @contextlib.contextmanager
-    def _log(self, title: str, *, keep: bool) -> Generator[BuildLog]:
-        """The log of the build; it stays where an error refers to it, or the caller wants it."""
-        with disk_trouble(title, "install-requires"):
-            log = BuildLog(self.logs, title)
-        keeps = keep
-        try:
-            yield log
-        except BuildFailed as error:
-            keeps = keep or error.log_path == log.path
-            raise
-        finally:
-            if not keeps:
-                log.remove()
+
+def _remove(folder: Path) -> None:
+    # On Windows, what a backend left running may hold a file open: no reason to lose the wheel.
+    with contextlib.suppress(OSError):
+        remove_tree(folder)
 
 
 def _put_script(folder: Path) -> Path:

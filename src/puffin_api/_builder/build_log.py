@@ -10,12 +10,13 @@ import sys
 import time
 
 from puffin_api._fs import unique_name
+from puffin_api.errors import BuildFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO, Literal
+    from typing import BinaryIO, Literal, Self
 
 LINES_PER_SECOND = 100
 """More than anybody can read; what a backend prints beyond is in the log only."""
@@ -33,13 +34,29 @@ _OUR_FRAME = re.compile(r'  File "(?:[^"]*[\\/])?(?:_in_process|hook_script)\.py
 
 
 class BuildLog:
-    """A log file of one build; every call of the backend adds to it."""
+    """A log file of one build; every call of the backend adds to it.
 
-    def __init__(self, folder: Path, package: str) -> None:
+    A context: at its end the file is removed, unless it is to be kept or an error refers to it.
+    """
+
+    def __init__(self, folder: Path, package: str, *, keep: bool = False) -> None:
+        self._keep = keep
         os.makedirs(folder, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "-", os.path.basename(package)).strip("-.")[:60]
         self.path: str = os.path.join(folder, f"{stem or 'build'}-{unique_name()}.log")
         os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not (isinstance(error, BuildFailed) and error.log_path == self.path):
+            self.rest()
+
+    def rest(self) -> None:
+        """Remove the file unless it is to be kept; the next call of the backend would begin it anew."""
+        if not self._keep:
+            self.remove()
 
     @property
     def size(self) -> int:

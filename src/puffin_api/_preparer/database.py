@@ -26,7 +26,7 @@ from puffin_api._model.options import BuildPolicy
 from puffin_api._preparer.build_turns import BuildTurns
 from puffin_api._preparer.static_metadata import StaticMetadata, read_static
 from puffin_api._wheel.unpack import unpack_wheel
-from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, UnsafeArchive
+from puffin_api.errors import BuildForbidden, MetadataInvalid, UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from puffin_api._preparer.source_place import Place, SourcePlaces
     from puffin_api._preparer.telling import Telling
     from puffin_api._preparer.wheel_index import CachedWheels
+    from puffin_api.errors import BuildFailed
 
     T = TypeVar("T")
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         def wheel(
             self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None
         ) -> Path: ...
+        def failed(self, reason: str, *, hint: str = "") -> BuildFailed: ...
 
     class Lock(Protocol):
         """Excludes other processes."""
@@ -217,7 +219,8 @@ class SourceDatabase:
             if dist_info is None:
                 if terms.policy is BuildPolicy.METADATA_ONLY:
                     raise _forbidden(file, "its backend gives metadata only with a wheel")
-                wheel = self._store_wheel(file, place, terms, build.wheel(scratch, editable=editable))
+                made = build.wheel(scratch, editable=editable)
+                wheel = self._store_wheel(file, place, terms, build, made)
                 dist_info = wheel.archive / "files" / wheel.manifest.dist_info
             text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
@@ -283,7 +286,7 @@ class SourceDatabase:
             terms.open(tree, package=file.name, source=place.title) as build,
         ):
             made = build.wheel(scratch, editable=editable)
-            wheel = self._store_wheel(file, place, terms, made)
+            wheel = self._store_wheel(file, place, terms, build, made)
         if _rank(made.name, terms.target) is None:
             raise BuildForbidden(
                 f"The wheel that was built, {made.name}, is not for {terms.target}",
@@ -292,11 +295,14 @@ class SourceDatabase:
             )
         return wheel
 
-    def _store_wheel(self, file: DistFile, place: Place, terms: Terms, made: Path) -> CachedWheel:
+    def _store_wheel(
+        self, file: DistFile, place: Place, terms: Terms, build: Build, made: Path
+    ) -> CachedWheel:
         """Unpack a wheel that was built, and let a link lead to it."""
         wheel = parse_wheel_name(made.name)
         if (file.name and wheel.name != file.name) or _is_other_version(wheel.version, file.version):
-            raise _unusable(file, place, f"the backend built {made.name}, not {file.name} {file.version}")
+            hint = "Resolve again: the sources may have changed since." if _is_tree(file) else ""
+            raise build.failed(f"it is {made.name}, not {file.name} {file.version}", hint=hint)
         link = place.folder / terms.settings(file.name) / made.name.removesuffix(".whl")
         with self._store.scratch() as scratch:
             try:
@@ -308,7 +314,7 @@ class SourceDatabase:
                     source_hashes=place.digests,
                 )
             except (MetadataInvalid, UnsafeArchive) as error:
-                raise _unusable(file, place, f"the backend built a wheel that is none: {error}") from error
+                raise build.failed(f"it is no wheel: {error}") from error
             canonical = self._store.persist(scratch / "archive", link)
         return self._wheels.remember(canonical, manifest, place.digests)
 
@@ -369,18 +375,6 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _unusable(file: DistFile, place: Place, reason: str) -> BuildFailed:
-    return BuildFailed(
-        f"Checking what was built of {file.name or place.title} failed: {reason}",
-        hint="Resolve again: the sources may have changed since." if _is_tree(file) else "",
-        package=file.name or place.title,
-        phase="check",
-        exit_code=0,
-        log_tail=(),
-        log_path=None,
-    )
 
 
 def _forbidden(file: DistFile, why: str) -> BuildForbidden:
