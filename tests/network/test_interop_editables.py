@@ -73,7 +73,6 @@ class Editable:
     project: Path
     bare: Tree
     """The environment without it."""
-    backend: str
 
     @property
     def installer(self) -> Installer:
@@ -98,7 +97,7 @@ def editable(request, store, tmp_path_factory):
         options = ("--no-compile", "--index-url", index, "--cache-dir", store / "pip")
         run(sys.executable, "-m", "pip", "--python", python, "install", *options, "-e", project)
     with open_client(Cache(store / "ours")) as client:
-        yield Editable(environment, client, project, bare, backend)
+        yield Editable(environment, client, project, bare)
 
 
 def test_it_is_listed_as_what_it_is(editable):
@@ -113,10 +112,7 @@ def test_it_is_listed_as_what_it_is(editable):
     assert run(environment.root / "bin/demo-tool", PYTHONDONTWRITEBYTECODE="1") == "editable\n"
 
 
-def test_its_modules_are_those_of_the_project(request, editable):
-    if editable.backend != "setuptools":
-        reason = "only setuptools writes top_level.txt; the .pth file is not followed into the project"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_its_modules_are_those_of_the_project(editable):
     (dist,) = editable.environment.installed()
 
     assert dist.modules() == ("demo_tool",)

@@ -6,19 +6,23 @@ import hashlib
 import os
 import stat
 
+from puffin_api._installer.developed_modules import developed_modules
 from puffin_api._installer.journal import MARK, PREFIX
 from puffin_api._installer.recovery import is_transaction
-from puffin_api._model.dist_info import is_module_file, split_dist_info, split_egg_info
+from puffin_api._model.dist_info import is_module_file, split_dist_info, split_egg_info, top_level_modules
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
 from puffin_api._model.names import is_name, normalize
 from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
+from puffin_api._urls import url_to_path
 from puffin_api._wheel.record import parse_record, record_paths
+from puffin_api.errors import RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.problems import Problem
 
 _SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
@@ -91,6 +95,15 @@ class DistributionFolder:
         bases |= {os.path.realpath(base) for base in bases}
         paths = [path for path in self.paths() if is_module_file(path)]
         return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
+
+    def developed_modules(self, origin: DirectUrl, own: Iterable[str]) -> Sequence[str]:
+        """Return the top-level modules of what is developed in a tree; ``own`` is what they may be called."""
+        files = self.paths()
+        try:
+            tree = url_to_path(origin.url) / origin.subdirectory
+        except RequirementInvalid:
+            return top_level_modules(files)
+        return developed_modules(os.path.dirname(self._path), files, tree=str(tree), own=own)
 
     def _file(self, name: str) -> str:
         if self.kind == "dist-info":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from puffin_api._model.direct_url import DirectUrl
 from puffin_api._model.dist_info import (
     InstalledEntryPoint,
@@ -14,7 +16,7 @@ from puffin_api.errors import MetadataInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import Protocol, TypeVar
 
@@ -50,6 +52,10 @@ if TYPE_CHECKING:
 
         def module_files(self) -> Sequence[str]:
             """Return the absolute paths of all Python sources and extension modules."""
+            ...
+
+        def developed_modules(self, origin: DirectUrl, own: Iterable[str]) -> Sequence[str]:
+            """Return the top-level modules of what is developed in a tree, which may be called ``own``."""
             ...
 
 
@@ -139,13 +145,18 @@ class InstalledDistribution:
     def modules(self) -> tuple[str, ...]:
         """Return the names of the top-level modules and packages that it offers.
 
-        Those in development mode are not among its files; they are known where it has a ``top_level.txt``.
+        Those in development mode are not among its files. They are those that ``top_level.txt`` names, and
+        where there is none, those that lie in the project now: in ``src`` and the like all of them, beside
+        tests and other things those that are called as the project or its entry points are.
         """
         if self.editable or self.record is None:
             named = (self.read_text("top_level.txt") or "").split()
             found = tuple(sorted({name for name in named if name.isidentifier()}))
             if found:
                 return found
+        origin = self.direct_url
+        if origin is not None and origin.editable:
+            return tuple(self._source.developed_modules(origin, self._own_names()))
         return top_level_modules(self.files)
 
     def read_text(self, name: str) -> str | None:
@@ -175,6 +186,12 @@ class InstalledDistribution:
             "editable": self.editable,
             "direct_url": None if origin is None else origin.to_dict(),
         }
+
+    def _own_names(self) -> set[str]:
+        """Return what its modules may be called, going by its own name and its entry points."""
+        name = self.name if self.metadata is None else self.metadata.name
+        points = (re.split(r"[.:\s]", point.value, maxsplit=1)[0] for point in self.entry_points)
+        return {re.sub("[-.]", "_", name), name.partition(".")[0], *points}
 
     def _once(self, key: str, read: Callable[[], T]) -> T:
         if key not in self._memo:
