@@ -71,6 +71,7 @@ OUTPUTS = [
         "older Python",
     ),
     ("error in demo setup command: use_2to3 is invalid.", "setuptools<58"),
+    ("AttributeError: 'build_ext' object has no attribute 'cython_sources'", "cython<3"),
     ("LookupError: setuptools-scm was unable to detect version for /x.", "SETUPTOOLS_SCM_PRETEND_VERSION"),
     (
         '../cairo/meson.build:31:12: ERROR: Dependency "cairo" not found (tried pkg-config and cmake)',

@@ -135,6 +135,10 @@ _RULES: tuple[tuple[str, Advice], ...] = (
         "The project needs an older setuptools: constrain its build requirements to 'setuptools<58'.",
     ),
     (
+        r"object has no attribute 'cython_sources'",
+        "The project needs an older Cython: constrain its build requirements to 'cython<3'.",
+    ),
+    (
         r"setuptools[-_]scm was unable to detect version",
         "The tree does not tell its version: set the variable SETUPTOOLS_SCM_PRETEND_VERSION for the build.",
     ),
