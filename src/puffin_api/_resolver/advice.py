@@ -7,8 +7,10 @@ nobody has built, cannot be tried from here: these hints only say where to look.
 from __future__ import annotations
 
 from puffin_api._concurrency import Pump
+from puffin_api._model.filename import SOURCE_ENDINGS, parse_sdist_name, source_ending
 from puffin_api._model.options import PrereleaseMode
 from puffin_api._model.requirement import requirement_row
+from puffin_api._model.version_key import admits
 from puffin_api._resolver.candidates import is_file
 from puffin_api._resolver.digests import Digests
 from puffin_api._resolver.effort import Effort
@@ -138,6 +140,7 @@ class Advisor:
         if codes & {"needs-build", "incompatible-tags"}:
             yield from _if_built(reasons)
         yield from _if_asked_elsewhere(facts)
+        yield from _if_asked_by_url(facts)
 
     def _if_prereleases(self, problem: Problem) -> Iterator[str]:
         if self._works(problem.changed(prereleases=PrereleaseMode.IF_NECESSARY)):
@@ -257,6 +260,28 @@ def _if_asked_elsewhere(facts: Sequence[Incompatibility]) -> Iterator[str]:
                 f"{', '.join(releases.unasked)} not asked for {releases.name}, as {releases.index} knows it;"
                 " pin it with Client(index_pins=...), or use IndexStrategy.BEST_MATCH"
             )
+
+
+def _if_asked_by_url(facts: Sequence[Incompatibility]) -> Iterator[str]:
+    """Name the source archives that no index may offer, but that can be built where they are asked for."""
+    lacking = dict.fromkeys(package.base for package in map(_lacking, facts) if package is not None)
+    for package in lacking:
+        rows = [row for fact in facts for row in _rows(fact) if row.name == package.name]
+        pins = [row for row in rows if row.singleton and row.specifier]
+        for name in package.snapshot.releases.skipped if pins else ():
+            version = _odd_archive(name, package.name)
+            if version and all(admits(row.specifier, version) for row in pins):
+                yield f"{name} is neither a .tar.gz nor a .zip file; to build it all the same, require its URL"
+
+
+def _odd_archive(filename: str, project: str) -> str:
+    """Return the version of a source archive that an index offers in vain; "" for any other file."""
+    if not source_ending(filename):
+        return ""
+    try:
+        return parse_sdist_name(filename, project, endings=SOURCE_ENDINGS)
+    except ValueError:
+        return ""
 
 
 def _lacking(fact: Incompatibility) -> Package | None:
