@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import attrs
@@ -37,6 +38,7 @@ class InstalledEntryPoint:
     """``module:attribute``, perhaps with extras, as written."""
 
 
+@functools.lru_cache(maxsize=4096)  # environments are looked at again and again
 def split_dist_info(folder: str) -> tuple[str, str] | None:
     """Split ``Foo_Bar-1.0.dist-info`` into the normal name and the version; None where it is odd."""
     stem = folder.removesuffix(".dist-info")
