@@ -43,6 +43,14 @@ def git_env(home):
     }
 
 
+def without_lfs(env, folder):
+    """The same environment, with a PATH that leads to git but not to Git LFS."""
+    folder.mkdir()
+    for name in ("git", "sh", "cat"):
+        (folder / name).symlink_to(shutil.which(name))
+    return env | {"PATH": str(folder)}
+
+
 class Repository:
     """A repository in a folder, with commits, branches and tags."""
 

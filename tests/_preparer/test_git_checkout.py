@@ -14,7 +14,16 @@ from puffin_api._model.git_url import parse_git_url
 from puffin_api._preparer.git import project_folder
 from puffin_api.errors import AuthenticationRequired, RequirementInvalid
 from puffin_api.testing import FailingRunner
-from tests._preparer.git_kit import PROJECT, GitServer, Lab, Repository, git_env, needs_git, needs_server
+from tests._preparer.git_kit import (
+    PROJECT,
+    GitServer,
+    Lab,
+    Repository,
+    git_env,
+    needs_git,
+    needs_server,
+    without_lfs,
+)
 
 pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows has neither modes nor these links")
@@ -331,9 +340,11 @@ def with_large(repository):
     return repository
 
 
-def test_large_files_without_the_program_are_pointers_and_a_notice(lab, with_large):
-    tree = lab.checkout(with_large.url)
-    lab.checkout(with_large.url)
+@posix_only
+def test_large_files_without_the_program_are_pointers_and_a_notice(lab, with_large, tmp_path):
+    env = without_lfs(git_env(lab.home), tmp_path / "bin")
+    tree = lab.checkout(with_large.url, lab.store(env=env))
+    lab.checkout(with_large.url, lab.store(env=env))
 
     assert (tree / "a.bin").read_text() == POINTER
     assert [notice.code for notice in lab.reporter.of(Notice)] == ["git-lfs-missing"] * 2
@@ -348,7 +359,8 @@ def test_large_files_that_nobody_wants_are_pointers(lab, with_large):
 
 @posix_only
 def test_large_files_are_got_by_the_program_once_it_is_there(lab, with_large, tmp_path):
-    lab.checkout(with_large.url)
+    env = without_lfs(git_env(lab.home), tmp_path / "bin")
+    lab.checkout(with_large.url, lab.store(env=env))
     programs = tmp_path / "programs"
     programs.mkdir()
     # Stands in for the real one: fills what the attributes say that it keeps, and tells how it was called.
@@ -361,7 +373,6 @@ def test_large_files_are_got_by_the_program_once_it_is_there(lab, with_large, tm
         'cat .git/info/attributes > "$HOME/attributes"\n'
     )
     (programs / "git-lfs").chmod(0o755)
-    env = git_env(lab.home)
     env["PATH"] = f"{programs}{os.pathsep}{env['PATH']}"
 
     tree = lab.checkout(with_large.url, lab.store(env=env))

@@ -409,7 +409,7 @@ def test_what_one_caller_cancels_another_one_still_gets(lab, repository, tmp_pat
             if not self.calls:
                 self.calls.append((list(argv), {}))
                 waiting.append(pool.submit(lambda: store.resolve(url, Pump())))
-                while not any(task._callbacks for task in store._resolved._tasks.values()):
+                while not any(task._callbacks for task in store._asking._tasks.values()):
                     time.sleep(0.005)
                 token.cancel()
                 token.check()

@@ -95,7 +95,7 @@ def sources_of(parts: ClientParts, target: For, options: BuildOptions, pump: Pum
     if options.builder is not None:
         from puffin_api._api.given_builder import GivenSources
 
-        return GivenSources(parts, options.builder, options.policy, pump)
+        return GivenSources(parts, options.builder, options.policy, pump, runner=options.runner)
     from puffin_api._api.sources import Sources
 
     return Sources(parts, target, options, pump)

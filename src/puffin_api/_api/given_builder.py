@@ -11,6 +11,7 @@ from puffin_api._model.metadata import dist_metadata
 from puffin_api._model.names import normalize
 from puffin_api._model.options import BuildPolicy
 from puffin_api._model.version_key import sort_version
+from puffin_api._preparer.git_repositories import GitTerms
 from puffin_api._wheel.unpack import unpack_wheel
 from puffin_api.errors import BuildFailed, BuildForbidden, RequirementInvalid
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.git_url import GitUrl, Login
     from puffin_api._model.metadata import CoreMetadata, DistMetadata
-    from puffin_api.protocols import SourceBuilder
+    from puffin_api.protocols import Runner, SourceBuilder
 
 
 class GivenSources:
@@ -32,13 +33,23 @@ class GivenSources:
         builder: The caller's.
         policy: What it may be asked for.
         pump: That of the call.
+        runner: Starts git; None for the standard one.
     """
 
-    def __init__(self, parts: ClientParts, builder: SourceBuilder, policy: BuildPolicy, pump: Pump) -> None:
+    def __init__(
+        self,
+        parts: ClientParts,
+        builder: SourceBuilder,
+        policy: BuildPolicy,
+        pump: Pump,
+        *,
+        runner: Runner | None = None,
+    ) -> None:
         self._parts = parts
         self._builder = builder
         self._policy = policy
         self._pump = pump
+        self._runner = runner
 
     @property
     def may_build(self) -> bool:
@@ -50,7 +61,9 @@ class GivenSources:
         repositories = self._parts.repositories
         if login is not None:
             repositories.add_login(url, login)
-        return repositories.resolve(url, self._pump)
+        telling = self._parts.telling(self._pump)
+        repositories.agree(telling, GitTerms(self._runner, self._policy is not BuildPolicy.NEVER))
+        return repositories.resolve(url, self._pump, telling=telling)
 
     def complete(self, file: FileRow) -> FileRow:
         """Return a file with name and version, which its metadata tells."""

@@ -19,6 +19,7 @@ from puffin_api._model.names import normalize
 from puffin_api._model.options import BuildPolicy, HashPolicy
 from puffin_api._model.version_key import sort_version
 from puffin_api._preparer.database import Described, Terms
+from puffin_api._preparer.git_repositories import GitTerms
 from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, RequirementInvalid
 
 TYPE_CHECKING = False
@@ -163,7 +164,10 @@ class Sources:
 
     @functools.cached_property
     def _telling(self) -> Telling:
-        return self._parts.telling(self._pump)
+        telling = self._parts.telling(self._pump)
+        may_start = self._options.policy is not BuildPolicy.NEVER
+        self._parts.repositories.agree(telling, GitTerms(self._options.runner, may_start))
+        return telling
 
     @functools.cached_property
     def _terms(self) -> Terms:

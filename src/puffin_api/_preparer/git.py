@@ -8,23 +8,23 @@ read without a lock, and without starting a process.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 import time
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
 from puffin_api._cache.mending import make_folder
+from puffin_api._concurrency import Lock as Mutex
 from puffin_api._concurrency import OnceMap, Pump
 from puffin_api._fs import remove_tree, rename, resolves_inside, unique_name
 from puffin_api._model.git_url import Revision, RevisionKind
 from puffin_api._preparer.git_checkout import GitCheckouts
-from puffin_api._preparer.git_failures import translated, unusable
+from puffin_api._preparer.git_failures import forbidden, translated, unusable
 from puffin_api._preparer.git_logins import GitLogins
+from puffin_api._preparer.git_marks import TREE, GitMarks, misses_lfs, write_mark
 from puffin_api._preparer.git_program import GitProgram
 from puffin_api._preparer.git_remote import GitRemote
-from puffin_api._preparer.git_repositories import GitCall, GitRepositories
+from puffin_api._preparer.git_repositories import GitCall, GitRepositories, GitTerms
 from puffin_api._preparer.telling import Telling
 from puffin_api.errors import Cancelled
 
@@ -41,10 +41,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_COMPLETE = "complete"
-_TREE = "tree"
-_FORMAT = "puffin-checkout-v1"
 _LFS_MISSING = "git-lfs-missing"
+_USUAL_TERMS = GitTerms()
 
 
 class GitStore:
@@ -52,7 +50,7 @@ class GitStore:
 
     Args:
         layout: Where they are.
-        runner: Starts git.
+        runner: Starts git, for calls that have no runner of their own.
         lock: Excludes other processes. A fetch may take minutes: it should wait for longer than that.
         env: The environment of the user for git: PATH, HOME, proxies. Of its ``GIT_`` variables only those
             that say how to reach a server are used.
@@ -84,15 +82,32 @@ class GitStore:
         self._logins = GitLogins(program.expand, credentials)
         self._remote = GitRemote(layout, offline=offline, attempts=attempts, pause=pause)
         self._repositories = GitRepositories(
-            layout=layout, program=program, logins=self._logins, remote=self._remote, lock=lock
+            layout=layout, logins=self._logins, remote=self._remote, lock=lock
         )
         self._checkouts = GitCheckouts(repositories=self._repositories, lfs=lfs)
-        self._resolved: OnceMap[Hashable, str] = OnceMap()
+        self._marks = GitMarks(layout=layout, lfs=lfs, has_lfs=lambda: program.has("git-lfs"))
+        self._resolved: dict[Hashable, str] = {}
+        self._asking: OnceMap[Hashable, str] = OnceMap()
         self._under_way: OnceMap[Hashable, Path] = OnceMap()
+        self._terms: weakref.WeakKeyDictionary[Telling, GitTerms] = weakref.WeakKeyDictionary()
+        self._mutex = Mutex()
 
     def add_login(self, url: GitUrl, login: Login) -> None:
         """Use a login for a repository, and for others of its server that have none of their own."""
         self._logins.add(url, login)
+
+    def agree(self, telling: Telling, terms: GitTerms) -> None:
+        """Take note of how git is started for one call.
+
+        Between here and the one who asks, much is passed on that knows nothing of git. So the terms go
+        with what each call has of its own and takes with it everywhere.
+
+        Args:
+            telling: That of the call.
+            terms: Its terms, for as long as it lives.
+        """
+        with self._mutex:
+            self._terms[telling] = terms
 
     def resolve(
         self, url: GitUrl, pump: Pump, *, history: bool = False, telling: Telling | None = None
@@ -111,18 +126,24 @@ class GitStore:
         Raises:
             RequirementInvalid: There is no such repository or revision.
             NetworkError: It cannot be found out.
+            BuildForbidden: Git would have to be started, and must not.
             PackageError: There is no git.
             CacheUnavailable: The cache cannot be written.
             LockTimeout: Another process kept the repository for too long.
             Cancelled: The caller cancelled.
         """
-        call = GitCall(pump, telling or Telling(pump), history)
-        if url.revision.kind is not RevisionKind.COMMIT:
-            key = (url.repository, url.revision)
-            return _once(self._resolved, key, lambda: self._ask(url, call), pump, keep=True)
-        if self._complete(url, url.revision.name, history=history) is None:
-            self._repositories.bring(url, url.revision.name, call)
-        return url.revision.name
+        call = self._call(pump, telling, history=history)
+        if url.revision.kind is RevisionKind.COMMIT:
+            # Whether it is needed at all is not known yet, where git must not be started.
+            if call.may_start and self._marks.find(url, url.revision.name, history=history) is None:
+                self._repositories.bring(url, url.revision.name, call)
+            return url.revision.name
+        key = (url.repository, url.revision)
+        if key not in self._resolved:
+            _check_may_start(url, call)
+            ask = lambda: self._resolved.get(key) or self._ask(url, call)  # noqa: E731
+            self._resolved[key] = _once(self._asking, (key, id(call.program.runner)), ask, pump)
+        return self._resolved[key]
 
     def checkout(
         self, url: GitUrl, commit: str, pump: Pump, *, history: bool = True, telling: Telling | None = None
@@ -143,6 +164,7 @@ class GitStore:
         Raises:
             RequirementInvalid: There is no such commit, or no such folder in it, or none for a submodule.
             NetworkError: It cannot be had.
+            BuildForbidden: Git would have to be started, and must not.
             PackageError: There is no git.
             CacheUnavailable: The cache cannot be written.
             DiskFull: There is no room in it.
@@ -150,13 +172,14 @@ class GitStore:
             Cancelled: The caller cancelled.
         """
         assert Revision.parse(commit).kind is RevisionKind.COMMIT, f"{commit} is no full name of a commit"
-        call = GitCall(pump, telling or Telling(pump), history)
+        call = self._call(pump, telling, history=history)
         commit = commit.lower()
-        tree = self._complete(url, commit, history=history)
+        tree = self._marks.find(url, commit, history=history)
         if tree is None:
-            key = self._folder(url, commit, history=history)
+            _check_may_start(url.at(commit), call)
+            key = (self._marks.folder(url, commit, history=history), id(call.program.runner))
             tree = _once(self._under_way, key, lambda: self._make(url, commit, call), pump)
-        if self._misses_lfs(tree):
+        if misses_lfs(tree):
             call.telling.notice(
                 _LFS_MISSING,
                 f"Files of {url.url} are kept by Git LFS, which is not installed: they hold only pointers",
@@ -166,46 +189,30 @@ class GitStore:
         project_folder(tree, url)
         return tree
 
-    def _folder(self, url: GitUrl, commit: str, *, history: bool) -> Path:
-        folder = self._layout.git_checkout(url.repository, commit)
-        options = f"{'' if history else '-cut'}{'' if self._checkouts.lfs else '-pointers'}"
-        return folder.with_name(folder.name + options)
-
-    def _complete(self, url: GitUrl, commit: str, *, history: bool) -> Path | None:
-        """Return the tree of a checkout that is there, with the history or more."""
-        for whole in (True,) if history else (True, False):
-            folder = self._folder(url, commit, history=whole)
-            mark = _mark(folder)
-            if mark[:2] != [_FORMAT, commit] or self._can_mend(folder):
-                continue
-            if mark[2:3] == [_state(folder / _TREE)]:  # nobody has damaged or edited anything
-                return Path(folder / _TREE)
-        return None
-
-    def _can_mend(self, folder: Path) -> bool:
-        return _LFS_MISSING in _mark(folder) and self._program.has("git-lfs")
-
-    def _misses_lfs(self, tree: Path) -> bool:
-        return _LFS_MISSING in _mark(tree.parent)
+    def _call(self, pump: Pump, telling: Telling | None, *, history: bool) -> GitCall:
+        terms = _USUAL_TERMS
+        if telling is not None:
+            with self._mutex:
+                terms = self._terms.get(telling, terms)
+        program = self._program if terms.runner is None else self._program.by(terms.runner)
+        return GitCall(pump, telling or Telling(pump), history, program, terms.may_start)
 
     def _make(self, url: GitUrl, commit: str, call: GitCall) -> Path:
-        folder = self._folder(url, commit, history=call.history)
+        folder = self._marks.folder(url, commit, history=call.history)
         path = self._layout.lock("git-checkout", str(folder.relative_to(self._layout.root)))
         with self._repositories.held(path, f"checking out {url.url}", call):
-            tree = self._complete(url, commit, history=call.history)
+            tree = self._marks.find(url, commit, history=call.history)
             if tree is not None:  # somebody else was quicker
                 return tree
             with self._scratch() as scratch:
-                (scratch / _TREE).mkdir()
-                missing = self._checkouts.lay_out(url, commit, scratch / _TREE, call)
-                state = _state(scratch / _TREE)
-                mark = [_FORMAT, commit, state, *([_LFS_MISSING] if missing else [])]
-                (scratch / _COMPLETE).write_text("\n".join(mark), "ascii")
+                (scratch / TREE).mkdir()
+                is_lacking = self._checkouts.lay_out(url, commit, scratch / TREE, call)
+                write_mark(scratch, commit, misses_lfs=is_lacking)
                 call.pump.check()
                 make_folder(self._layout.root, folder.parent)
                 remove_tree(folder)
                 rename(scratch, folder)
-        return Path(folder / _TREE)
+        return folder / TREE
 
     def _ask(self, url: GitUrl, call: GitCall) -> str:
         """Find out what a revision that may move stands for."""
@@ -248,39 +255,12 @@ def project_folder(checkout: Path, url: GitUrl) -> Path:
     return Path(place.resolve())
 
 
-def _state(tree: Path) -> str:
-    """Return a text that changes when a file of a checkout is changed, removed or added."""
-    digest = hashlib.sha256()
-    todo = [os.fspath(tree)]
-    while todo:
-        folder = todo.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            return ""
-        for entry in entries:
-            if entry.name == ".git":  # git writes into it
-                continue
-            status = entry.stat(follow_symlinks=False)
-            is_folder = stat.S_ISDIR(status.st_mode)
-            if is_folder:
-                todo.append(entry.path)
-            size, when = (0, 0) if is_folder else (status.st_size, status.st_mtime_ns)
-            row = f"{folder[len(os.fspath(tree)) :]} {entry.name!r} {status.st_mode:o} {size} {when}\n"
-            digest.update(row.encode(errors="surrogateescape"))
-    return digest.hexdigest()
+def _check_may_start(url: GitUrl, call: GitCall) -> None:
+    if not call.may_start:
+        raise forbidden(url)
 
 
-def _mark(folder: Path) -> list[str]:
-    try:
-        return (folder / _COMPLETE).read_text("ascii").split()
-    except (OSError, ValueError):
-        return []
-
-
-def _once(
-    works: OnceMap[Hashable, T], key: Hashable, call: Callable[[], T], pump: Pump, *, keep: bool = False
-) -> T:
+def _once(works: OnceMap[Hashable, T], key: Hashable, call: Callable[[], T], pump: Pump) -> T:
     """Do a piece of work, or wait for the thread that does it."""
     while True:
         pump.check()
@@ -297,7 +277,6 @@ def _once(
         works.forget(key, task)
         task.fail(error)
         raise
-    if not keep:
-        works.forget(key, task)
+    works.forget(key, task)
     task.succeed(result)
     return result

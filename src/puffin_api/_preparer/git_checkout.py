@@ -32,8 +32,7 @@ class GitCheckouts:
         """Write the files of a commit into an empty folder; True where Git LFS keeps some and is missing."""
         self._write_files(url, commit, tree, call)
         is_lacking = self._fill_lfs(url, tree, call)
-        program = self.repositories.program
-        for submodule in git_tree.submodules(program, tree, pump=call.pump):
+        for submodule in git_tree.submodules(call.program, tree, pump=call.pump):
             try:
                 is_lacking |= self._lay_out_submodule(url, submodule, tree, call, level + 1)
             except Cancelled:
@@ -79,19 +78,18 @@ class GitCheckouts:
             tags = database.tags(commit) if call.history else ""
             is_cut = database.is_cut(commit)
             git_tree.make_repository(database.folder, tree, commit, tags=tags, is_cut=is_cut)
-        git_tree.fill(self.repositories.program, tree, pump=call.pump)
+        git_tree.fill(call.program, tree, pump=call.pump)
 
     def _fill_lfs(self, url: GitUrl, tree: Path, call: GitCall) -> bool:
         """Get the files that Git LFS keeps; True where it is missing."""
         if not self.lfs or not git_tree.wants_lfs(tree):
             return False
-        program = self.repositories.program
-        if not program.has("git-lfs"):
+        if not call.program.has("git-lfs"):
             return True
         login = self.repositories.logins.of(url)
 
         def fill() -> None:
-            git_tree.fill_lfs(program, tree, url.address, login, pump=call.pump)
+            git_tree.fill_lfs(call.program, tree, url.address, login, pump=call.pump)
 
         self.repositories.remote.transfer(url, call.pump, fill, is_last=True)
         return False

@@ -6,9 +6,11 @@ import errno
 import re
 from contextlib import contextmanager
 
+from puffin_api._model.git_url import RevisionKind
 from puffin_api._urls import origin
 from puffin_api.errors import (
     AuthenticationRequired,
+    BuildForbidden,
     CacheUnavailable,
     ConnectFailed,
     DiskFull,
@@ -94,6 +96,20 @@ def in_submodule(error: PuffinError, path: str, url: GitUrl) -> PuffinError:
 def unusable(url: GitUrl, reason: str, hint: str = "") -> RequirementInvalid:
     """Return the error for something that is not in the repository."""
     return RequirementInvalid(f"{url} cannot be used: {reason}", hint=hint, text=str(url))
+
+
+def forbidden(url: GitUrl) -> BuildForbidden:
+    """Return the error for a repository that only git could read, where no process may be started."""
+    hint = "Resolve it once with BuildPolicy.METADATA_ONLY or ALLOW: then its commit is in the cache."
+    if url.revision.kind is not RevisionKind.COMMIT:
+        hint = (
+            "Resolve it once with BuildPolicy.METADATA_ONLY or ALLOW, and name the commit in full, as found."
+        )
+    return BuildForbidden(
+        f"{url} cannot be read: git would have to be started, and no process may be",
+        hint=hint,
+        package=url.name or str(url),
+    )
 
 
 def _reason(output: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -63,7 +64,8 @@ class GitProgram:
     def __init__(
         self, runner: Runner, env: Mapping[str, str], *, path: Path | None = None, idle: int = 60
     ) -> None:
-        self._runner = runner
+        self.runner = runner
+        """Starts it."""
         self._env = {
             key: value
             for key, value in env.items()
@@ -72,6 +74,12 @@ class GitProgram:
         self._path = path
         self._settings = [word for pair in _settings(idle).items() for word in ("-c", "=".join(pair))]
         self._ssh_environment: dict[str, str] | None = None
+
+    def by(self, runner: Runner) -> GitProgram:
+        """Return the same program, started by another runner."""
+        program = copy.copy(self)
+        program.runner = runner
+        return program
 
     def run(
         self,
@@ -121,7 +129,7 @@ class GitProgram:
         pump.check()
         cancel: CancelToken | None = pump.cancel  # type: ignore[assignment]  # the one kind there is
         try:
-            done = self._runner.run(argv, cwd=cwd, env=environment, cancel=cancel)
+            done = self.runner.run(argv, cwd=cwd, env=environment, cancel=cancel)
         except OSError as error:
             if not cwd.is_dir():
                 raise  # it is the cache that is not there

@@ -23,9 +23,20 @@ if TYPE_CHECKING:
     from puffin_api._preparer.git_remote import GitRemote
     from puffin_api._preparer.prepare import Lock
     from puffin_api._preparer.telling import Telling
+    from puffin_api.protocols import Runner
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
+class GitTerms:
+    """What a call says about git."""
+
+    runner: Runner | None = None
+    """Starts git; None for the runner of the store."""
+    may_start: bool = True
+    """Whether git may be started at all."""
+
+
+@attrs.frozen(eq=False)
 class GitCall:
     """What one call has with it wherever it goes."""
 
@@ -33,6 +44,9 @@ class GitCall:
     telling: Telling
     history: bool
     """Whether commits are needed with all that came before them."""
+    program: GitProgram
+    """Git, as it is started for this call."""
+    may_start: bool
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,14 +54,13 @@ class GitRepositories:
     """Gives the database of a repository, and brings commits into it."""
 
     layout: CacheLayout
-    program: GitProgram
     logins: GitLogins
     remote: GitRemote
     lock: Lock
 
     def database(self, url: GitUrl, call: GitCall) -> GitDatabase:
         """Return the database of a repository, for this call."""
-        return GitDatabase(self.program, self.layout, url, self.logins.of(url), call.pump)
+        return GitDatabase(call.program, self.layout, url, self.logins.of(url), call.pump)
 
     @contextmanager
     def held(self, path: Path, what: str, call: GitCall) -> Generator[None, None, None]:
