@@ -271,7 +271,7 @@ def _if_asked_by_url(facts: Sequence[Incompatibility]) -> Iterator[str]:
         for name in package.snapshot.releases.skipped if pins else ():
             version = _odd_archive(name, package.name)
             if version and all(admits(row.specifier, version) for row in pins):
-                yield f"{name} is neither a .tar.gz nor a .zip file; to build it all the same, require its URL"
+                yield f"{name} is no .tar.gz or .zip file; to build it all the same, require its URL"
 
 
 def _odd_archive(filename: str, project: str) -> str:
