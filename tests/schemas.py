@@ -238,6 +238,24 @@ BLOCKERS = {"downgrade-not-allowed", "remove-not-allowed", "externally-managed",
 }
 BLOCKER = {"schema": 1, "code": BLOCKERS, "name": str, "message": str}
 BEFORE = {"schema": 1, "requested": bool, "direct_url": (*DIRECT_URL, None)}
+BUILD_SETTINGS = {
+    "schema": 1,
+    "config_settings": Each((str, [str])),
+    "package_config_settings": Each(Each((str, [str]))),
+    "extra_requires": Each([str]),
+    "isolation": (bool, [str]),
+    "env": Each([str]),
+    "timeout": (float, int, None),
+    "keep_logs": bool,
+}
+BUILD_TERMS = {
+    "schema": 1,
+    "policy": {"allow", "metadata-only", "never"},
+    "settings": (BUILD_SETTINGS, None),
+    "constraints": [str],
+    "skip_failed": bool,
+    "needs": [{"builder", "runner"}],
+}
 PLAN = {
     "schema": 1,
     "mode": {"add", "sync", "uninstall", "undo"},
@@ -287,6 +305,8 @@ VALUES: dict[str, object] = {
     "Before": BEFORE,
     "Blocker": BLOCKER,
     "Break": BREAK,
+    "BuildSettings": BUILD_SETTINGS,
+    "BuildTerms": BUILD_TERMS,
     "CacheReport": {"schema": 1, "removed": [str], "bytes": int, "damaged": Each(str)},
     "CacheSize": {"schema": 1, "files": int, "bytes": int, "buckets": Each(int)},
     "CacheStatus": {"schema": 1, "path": str, "writable": bool, "directory_links": str, "layers": [str]},
@@ -357,6 +377,7 @@ VALUES: dict[str, object] = {
         "packages": [PACKAGE],
         "inputs": INPUTS,
         "notices": [NOTICE],
+        "builds": (BUILD_TERMS, None),
     },
     "ResolutionDiff": {"schema": 1, "added": Each(str), "removed": Each(str), "changed": Each([str])},
     "ResolvedPackage": PACKAGE,

@@ -371,6 +371,18 @@ def values() -> Iterator[object]:
         name="a", version="1", requires_dist=("b",), provides_extra=("x",), invalid=("y",)
     )
     yield model.LinkSupport(modes=("copy",))
+    settings = model.BuildSettings(
+        config_settings={"a": "1", "b": ["2", "3"]},
+        package_config_settings={"web": {"c": ["4"]}},
+        extra_requires={"web": ["log"]},
+        isolation=["web"],
+        env={"web": {"TOKEN": "secret"}},
+        timeout=9.5,
+    )
+    yield settings
+    yield attrs.evolve(settings, isolation=False, timeout=None, env={}, missing_env={"web": ["TOKEN"]})
+    yield model.BuildTerms(settings=settings, constraints=("log<2",), needs=frozenset({"runner"}))
+    yield model.BuildTerms(policy=model.BuildPolicy.NEVER, skip_failed=True)
     yield model.Project(name="a", versions=("1",), files=(package.file,), index="x", status="active")
 
 

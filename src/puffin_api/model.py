@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from puffin_api._model.build_settings import BuildSettings
+from puffin_api._model.build_terms import BuildTerms
 from puffin_api._model.cache_reports import CacheReport, CacheSize, CacheStatus, LinkSupport
 from puffin_api._model.cached import CachedWheel
 from puffin_api._model.cancel import CancelToken
@@ -100,6 +101,7 @@ __all__ = [
     "BuildPolicy",
     "BuildSettings",
     "BuildStarted",
+    "BuildTerms",
     "CacheReport",
     "CacheSize",
     "CacheStatus",

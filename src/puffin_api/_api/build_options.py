@@ -7,6 +7,7 @@ import functools
 import attrs
 
 from puffin_api._model.build_settings import BuildSettings
+from puffin_api._model.build_terms import BuildTerms
 from puffin_api._model.options import BuildPolicy
 
 TYPE_CHECKING = False
@@ -41,29 +42,58 @@ class BuildOptions:
     runner: Runner | None = None
     builder: SourceBuilder | None = None
     """Builds in place of the standard way; nothing else here is for it, but the policy."""
+    lacking: frozenset[str] = frozenset()
+    """What a resolution was made with that is not here: ``builder``, ``runner``."""
 
     @property
     def in_full(self) -> BuildSettings:
         """The settings, whether or not somebody has said them."""
         return self.settings or BuildSettings()
 
-    def over(self, other: BuildOptions | None) -> BuildOptions:
-        """Return what holds for sources that were resolved on other terms: of policies the stricter one."""
-        if other is None:
+    @property
+    def terms(self) -> BuildTerms:
+        """The same for a resolution to keep."""
+        given = {"builder": self.builder, "runner": self.runner}
+        return BuildTerms(
+            policy=self.policy,
+            settings=self.settings,
+            constraints=self.constraints,
+            skip_failed=self.skip_failed,
+            needs=frozenset(name for name, part in given.items() if part is not None),
+            live=self,
+        )
+
+    def over(self, terms: BuildTerms | None) -> BuildOptions:
+        """Return what holds for sources that were resolved on some terms: of policies the stricter one."""
+        if terms is None:
             return self
+        other = terms.live if isinstance(terms.live, BuildOptions) else _revived(terms)
         strictest = max(self.policy, other.policy, key=list(BuildPolicy).index)
+        here = {"builder": self.builder, "runner": self.runner}
         return attrs.evolve(
             other,
             policy=strictest,
-            settings=other.settings or self.settings,
+            settings=self.settings if other.settings is None else other.settings.with_env_of(self.settings),
             runner=other.runner or self.runner,
             builder=other.builder or self.builder,
+            lacking=frozenset(name for name in other.lacking if here.get(name) is None),
         )
 
     def key(self, target: For) -> str:
         """Return a text that is equal for calls that build alike."""
         parts = (self.policy.value, self.skip_failed, self.settings and self.settings.key, id(self.builder))
         return " ".join(map(str, (*parts, *self.constraints, _python_of(target))))
+
+
+def _revived(terms: BuildTerms) -> BuildOptions:
+    """Return the options of terms that were data: what is none is lacking."""
+    return BuildOptions(
+        policy=terms.policy,
+        settings=terms.settings,
+        constraints=terms.constraints,
+        skip_failed=terms.skip_failed,
+        lacking=terms.needs,
+    )
 
 
 def interpreter_for(target: For) -> InterpreterInfo:
@@ -98,7 +128,12 @@ def sources_of(parts: ClientParts, target: For, options: BuildOptions, pump: Pum
         return GivenSources(parts, options.builder, options.policy, pump, runner=options.runner)
     from puffin_api._api.sources import Sources
 
-    return Sources(parts, target, options, pump)
+    standard = Sources(parts, target, options, pump)
+    if options.lacking:
+        from puffin_api._api.lacking_parts import UnbuildableSources
+
+        return UnbuildableSources(parts, standard, options, pump)
+    return standard
 
 
 class SourcesOnDemand:

@@ -349,8 +349,7 @@ class Installer:
         return sources_of(self._parts, self._environment, self._options(plan.resolution), pump)
 
     def _options(self, resolution: Resolution | None) -> BuildOptions:
-        options = None if resolution is None else resolution.builds
-        return self._builds.over(options if isinstance(options, BuildOptions) else None)
+        return self._builds.over(None if resolution is None else resolution.builds)
 
     def _cached(self, resolution: Resolution) -> _Cached:
         def find(file: DistFile) -> CachedWheel | None:

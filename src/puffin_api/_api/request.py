@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._client.direct_files import DirectFiles
+    from puffin_api._model.build_terms import BuildTerms
     from puffin_api._model.options import Pin
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._model.requirement_manifest import Manifest
@@ -65,7 +66,7 @@ class Request:
     protected: tuple[RequirementRow, ...]
     """Constraints that keep what must not change."""
     dependencies: bool
-    builds: object = None
+    builds: BuildTerms | None = None
     """How sources are built."""
 
     @classmethod
@@ -90,7 +91,7 @@ class Request:
         only_binary: Collection[str] = (),
         no_binary: Collection[str] = (),
         sources: str = "",
-        builds: object = None,
+        builds: BuildTerms | None = None,
     ) -> Request:
         """Read the arguments of `Resolver.resolve`.
 

@@ -162,7 +162,7 @@ class Resolver:
                 only_binary=only_binary,
                 no_binary=no_binary,
                 sources="" if sources is None else options.key(target),
-                builds=options,
+                builds=options.terms,
             )
             with self._view(pump, sources) as view:
                 return solve(request, files, view, pump)

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from puffin_api._model.build_terms import BuildTerms
     from puffin_api._model.events import Notice
     from puffin_api._model.file import FileRow
     from puffin_api._model.rejection import Rejection
@@ -284,7 +285,7 @@ class Resolution:
         inputs: Mapping[str, object] | None = None,
         notices: Sequence[Notice] = (),
         choices: Callable[[str], VersionChoice] | None = None,
-        builds: object = None,
+        builds: BuildTerms | None = None,
     ) -> None:
         self._builds = builds
         self._by_name = {package.name: package for package in packages}
@@ -311,8 +312,8 @@ class Resolution:
         return tuple(row.text for row in self._roots)
 
     @property
-    def builds(self) -> object:
-        """How its sources are built, for whoever installs it; not part of what ``to_dict`` gives."""
+    def builds(self) -> BuildTerms | None:
+        """How its sources are built, for whoever installs it; None where nothing is known of that."""
         return self._builds
 
     @property
@@ -387,21 +388,27 @@ class Resolution:
             "packages": [package.to_dict() for package in self.packages.values()],
             "inputs": dict(self.inputs),
             "notices": [notice.to_dict() for notice in self.notices],
+            "builds": None if self._builds is None else self._builds.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Resolution:
         """Make the resolution of what ``to_dict`` gave.
 
+        Data hold the names of the variables for builds without their values, and neither builder nor runner.
+        What needs those is built only by an installer that is given the like.
+
         Raises:
             ValueError: The data are of another schema.
         """
+        from puffin_api._model.build_terms import BuildTerms
         from puffin_api._model.events import Notice
         from puffin_api._model.target import Target
 
         if data.get("schema") != 1:
             raise ValueError(f"a resolution of schema {data.get('schema')!r} cannot be read")
         notices = [_mapping(item) for item in _list(data["notices"])]
+        builds = data.get("builds")  # which older data do not have
         return cls(
             [ResolvedPackage.from_dict(_mapping(item)) for item in _list(data["packages"])],
             roots=[requirement_row(str(text)) for text in _list(data["roots"])],
@@ -411,10 +418,12 @@ class Resolution:
                 Notice(code=str(n["code"]), message=str(n["message"]), data=_mapping(n["data"]))
                 for n in notices
             ],
+            builds=None if builds is None else BuildTerms.from_dict(_mapping(builds)),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Resolution.from_dict, (self.to_dict(),)
+        # Unlike data, a pickle goes to a program that is trusted with the values of variables.
+        return _restored, (self.to_dict(), self._builds)
 
     def __eq__(self, other: object) -> bool:
         return self.digest == other.digest if isinstance(other, Resolution) else NotImplemented
@@ -424,6 +433,12 @@ class Resolution:
 
     def __repr__(self) -> str:
         return f"<Resolution of {', '.join(self.roots)}: {len(self._by_name)} packages>"
+
+
+def _restored(data: Mapping[str, object], builds: BuildTerms | None) -> Resolution:
+    resolution = Resolution.from_dict(data)
+    resolution._builds = builds  # noqa: SLF001  # its neighbour in this module
+    return resolution
 
 
 def _identity(package: ResolvedPackage) -> str:

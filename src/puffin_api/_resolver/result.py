@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from puffin_api._model.build_terms import BuildTerms
     from puffin_api._model.file import FileRow
     from puffin_api._model.requirement import RequirementRow
     from puffin_api._resolver.package import Package
@@ -25,7 +26,7 @@ def resolution_of(
     source: ReleaseSource,
     inputs: Mapping[str, object],
     *,
-    builds: object = None,
+    builds: BuildTerms | None = None,
 ) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
