@@ -68,13 +68,17 @@ def freshness_keys(tree: str | os.PathLike[str], *, editable: bool = False) -> t
     return (FileKey("pyproject.toml"), *understood, *(ALL_FILES if None in keys else ()))
 
 
-def _declared(tree: str | os.PathLike[str]) -> list[object] | None:
+def read_pyproject(tree: str | os.PathLike[str]) -> Mapping[str, object]:
+    """Return what is in ``pyproject.toml``; nothing where it cannot be read: the build will tell why."""
     try:
         with open(os.path.join(tree, "pyproject.toml"), "rb") as file:
-            pyproject = tomllib.loads(file.read(_LARGEST).decode())
-    except (OSError, ValueError, RecursionError):  # the build will tell what is wrong with it
-        return None
-    tool = pyproject.get("tool")
+            return tomllib.loads(file.read(_LARGEST).decode())
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _declared(tree: str | os.PathLike[str]) -> list[object] | None:
+    tool = read_pyproject(tree).get("tool")
     for name in ("puffin-api", "uv"):
         table = tool.get(name) if isinstance(tool, dict) else None
         keys = table.get("cache-keys") if isinstance(table, dict) else None

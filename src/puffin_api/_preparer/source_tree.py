@@ -11,6 +11,7 @@ from typing import Literal
 from puffin_api._concurrency import SILENT, Pump
 from puffin_api._model.filename import source_ending
 from puffin_api._preparer.archive_kind import archive_kind
+from puffin_api._preparer.build_outputs import NOTHING, Outputs
 from puffin_api._preparer.freshness_keys import (
     DirectoryKey,
     EnvironmentKey,
@@ -58,6 +59,7 @@ def tree_stamp(
     keys: Sequence[FreshnessKey] | None = None,
     *,
     env: Mapping[str, str] | None = None,
+    outputs: Outputs = NOTHING,
     most_files: int = MOST_FILES,
     pump: Pump = SILENT,
 ) -> str:
@@ -70,6 +72,8 @@ def tree_stamp(
         tree: The folder of the project.
         keys: What to look at; None for what `freshness_keys` says.
         env: The environment that builds will have.
+        outputs: What builds have written into the tree. Where a pattern finds it, it counts as what it was
+            before; a file that is named counts as it is.
         most_files: With more files for a pattern, only changes of folders are seen: files that are
             added, removed and renamed.
         pump: Asked at each folder whether the caller has cancelled.
@@ -77,18 +81,18 @@ def tree_stamp(
     digest = hashlib.sha256()
     for key in dict.fromkeys(freshness_keys(tree) if keys is None else keys):
         digest.update(f"{key!r}\n".encode(errors="surrogateescape"))
-        for row in _rows(os.fspath(tree), key, env or {}, most_files, pump):
+        for row in _rows(os.fspath(tree), key, env or {}, outputs, most_files, pump):
             digest.update(f"{row!r}\n".encode())
     return f"{_FORMAT}-{digest.hexdigest()}"
 
 
 def _rows(
-    tree: str, key: FreshnessKey, env: Mapping[str, str], most_files: int, pump: Pump
+    tree: str, key: FreshnessKey, env: Mapping[str, str], outputs: Outputs, most_files: int, pump: Pump
 ) -> Iterable[object]:
     """Give what to compare, each of a type whose `repr` tells it from all others."""
     match key:
         case FileKey(pattern) if _MAGIC & set(pattern):
-            return _found(tree, pattern, most_files, pump)
+            return _found(tree, pattern, outputs, most_files, pump)
         case FileKey(path):
             return (_named(os.path.join(tree, path)),)
         case DirectoryKey(path):
@@ -118,7 +122,7 @@ def _folder(path: str) -> object:
     return stat.S_ISDIR(state.st_mode), state.st_mtime_ns
 
 
-def _found(tree: str, pattern: str, most_files: int, pump: Pump) -> Iterator[object]:
+def _found(tree: str, pattern: str, outputs: Outputs, most_files: int, pump: Pump) -> Iterator[object]:
     """Give the files that a pattern fits; where they are too many, the folders instead."""
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     fixed = next(i for i, part in enumerate(parts) if _MAGIC & set(part))
@@ -128,7 +132,8 @@ def _found(tree: str, pattern: str, most_files: int, pump: Pump) -> Iterator[obj
     rows: list[object] = []
     for looks, (path, entry) in enumerate(walk.files()):
         if fits(path.split("/"), rest):
-            rows.append((path, file_state(entry)))
+            state = outputs.before(f"{within}/{path}" if within else path, file_state(entry))
+            rows += [] if state is None else [(path, state)]
         if len(rows) > most_files or looks > _LOOKS * most_files:
             return iter(walk.folders(most_files))
     return iter(rows)

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 
     from puffin_api._concurrency import Pump
 
-    State = tuple[int, int] | str | int | None
+    State = tuple[int, int] | str | int
     """Size and time of a file, the target of a link to a folder, or what stands in the way of reading it."""
 
 _RESULTS = {"build", "dist"}
 _CACHES = {"__pycache__", "node_modules", "__pypackages__"}
 _MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
 """A folder with one of these is a virtual environment, or says itself that it is a cache."""
+_BUILD_MARKS = (("CMakeCache.txt", "CMakeLists.txt"), ("meson-private", "meson.build"))
+"""A folder with the first of these is where CMake or Meson builds; with the second, sources are in it too."""
 
 
 class TreeWalk:
@@ -67,7 +69,11 @@ class TreeWalk:
             return True
         if self._is_project and not prefix and name in _RESULTS:
             return not os.path.exists(os.path.join(entry.path, "__init__.py"))
-        return any(os.path.exists(os.path.join(entry.path, mark)) for mark in _MARKS)
+        return any(os.path.exists(os.path.join(entry.path, mark)) for mark in _MARKS) or any(
+            os.path.exists(os.path.join(entry.path, mark))
+            and not os.path.exists(os.path.join(entry.path, description))
+            for mark, description in _BUILD_MARKS
+        )
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:
@@ -86,5 +92,5 @@ def file_state(entry: os.DirEntry[str]) -> State:
             return os.readlink(entry.path)
         state = entry.stat()
     except OSError as error:
-        return error.errno
+        return error.errno or 1
     return state.st_size, state.st_mtime_ns
