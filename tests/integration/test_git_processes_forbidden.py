@@ -8,13 +8,13 @@ import threading
 
 import pytest
 
-from puffin_api import BuildPolicy, Installer, Resolver
+from puffin_api import BuildPolicy, Cache, Installer, Resolver
 from puffin_api._interpreter.host import SubprocessRunner
-from puffin_api.errors import BuildForbidden, ResolutionFailed
+from puffin_api.errors import BuildForbidden, CacheUnavailable, ResolutionFailed
 from puffin_api.model import FetchStarted
 from puffin_api.testing import FailingRunner, RecordingReporter
 from tests._preparer.git_kit import CountingRunner, GitServer, Repository, git_env, needs_git, needs_server
-from tests.integration.job_kit import versions, wheel
+from tests.integration.job_kit import tree, versions, wheel
 from tests.integration.source_kit import Journal, project
 
 pytestmark = needs_git
@@ -204,3 +204,32 @@ def test_what_one_runner_refuses_another_one_does(make_client, make_venv, reposi
     worker.join(60)
 
     assert outcome[0].packages["demo"].version == "1.0"
+
+
+def test_what_lies_in_a_layer_needs_neither_process_nor_network(
+    make_client, make_venv, repository, env, tmp_path
+):
+    site, environment = Cache(tmp_path / "site"), make_venv()
+    found = resolve(make_client(env=env, cache=site), environment, f"demo @ {repository.url}")
+    exact = f"demo @ {found.packages['demo'].file.url}"
+    shutil.rmtree(repository.folder)
+    before = tree(site.path)
+    mine = Cache(tmp_path / "mine", layers=[site.path])
+
+    resolve_without(make_client(env=env, cache=mine, offline=True), environment, exact)
+    client = make_client(env=env, cache=mine, offline=True)
+    Installer(environment, client).install(resolve(client, environment, exact))
+
+    assert versions(environment) == {"demo": "1.0"}
+    assert tree(site.path) == before
+
+
+def test_a_read_only_cache_gets_nothing_from_a_repository(make_client, make_venv, repository, env, tmp_path):
+    folder, environment = Cache(tmp_path / "cache").path, make_venv()
+    before = tree(folder)
+    client = make_client(env=env, cache=Cache(folder, read_only=True))
+
+    with pytest.raises(CacheUnavailable, match="read-only"):
+        resolve(client, environment, f"demo @ {repository.url}")
+
+    assert tree(folder) == before

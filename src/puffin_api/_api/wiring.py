@@ -224,6 +224,8 @@ class ClientParts:
             env=self.env,
             offline=self._offline,
             credentials=self._credentials,
+            layers=self.cache.layers,
+            read_only=self.cache.read_only,
         )
 
     @functools.cached_property

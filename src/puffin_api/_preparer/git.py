@@ -30,7 +30,7 @@ from puffin_api.errors import Cancelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Mapping
+    from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeVar
 
@@ -60,6 +60,8 @@ class GitStore:
         credentials: Gives logins for origins; each is asked for once.
         attempts: Tries in all where a server cannot be reached.
         pause: Waits for some seconds.
+        layers: Caches that are only read: what lies in one of them is taken from there.
+        read_only: Whether the cache itself is only read.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class GitStore:
         credentials: CredentialProvider | None = None,
         attempts: int = 3,
         pause: Callable[[float], None] = time.sleep,
+        layers: Sequence[CacheLayout] = (),
+        read_only: bool = False,
     ) -> None:
         program = GitProgram(runner, env, path=git)
         self._layout = layout
@@ -82,10 +86,15 @@ class GitStore:
         self._logins = GitLogins(program.expand, credentials)
         self._remote = GitRemote(layout, offline=offline, attempts=attempts, pause=pause)
         self._repositories = GitRepositories(
-            layout=layout, logins=self._logins, remote=self._remote, lock=lock
+            layout=layout,
+            layers=layers,
+            read_only=read_only,
+            logins=self._logins,
+            remote=self._remote,
+            lock=lock,
         )
         self._checkouts = GitCheckouts(repositories=self._repositories, lfs=lfs)
-        self._marks = GitMarks(layout=layout, lfs=lfs, has_lfs=lambda: program.has("git-lfs"))
+        self._marks = GitMarks(layout=layout, layers=layers, lfs=lfs, has_lfs=lambda: program.has("git-lfs"))
         self._resolved: dict[Hashable, str] = {}
         self._asking: OnceMap[Hashable, str] = OnceMap()
         self._under_way: OnceMap[Hashable, Path] = OnceMap()
@@ -216,16 +225,16 @@ class GitStore:
 
     def _ask(self, url: GitUrl, call: GitCall) -> str:
         """Find out what a revision that may move stands for."""
-        database = self._repositories.database(url, call)
+        databases = self._repositories.databases(url, call)
 
-        def bring(commit: str, ref: str) -> None:
-            self._repositories.bring(url, commit, call, ref)
+        def bring(commit: str, ref: str) -> bool:
+            return self._repositories.bring(url, commit, call, ref) is not None
 
         def hold() -> AbstractContextManager[None]:
-            return self._repositories.held(database.lock, f"fetching {url.url}", call)
+            return self._repositories.held(databases[0].lock, f"fetching {url.url}", call)
 
         with translated(self._layout.root):
-            return self._remote.resolve(database, url, call.pump, bring, hold)
+            return self._remote.resolve(databases, url, call.pump, bring, hold)
 
     @contextmanager
     def _scratch(self) -> Generator[Path, None, None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import attrs
 
 from puffin_api._fs import remove_tree
@@ -13,9 +15,12 @@ from puffin_api.errors import Cancelled, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from puffin_api._model.git_url import GitUrl
+    from puffin_api._preparer.git_database import GitDatabase
     from puffin_api._preparer.git_repositories import GitCall, GitRepositories
 
 _MOST_LEVELS = 32
@@ -57,28 +62,41 @@ class GitCheckouts:
         return self.lay_out(url, submodule.commit, place, without_history, level)
 
     def _write_files(self, url: GitUrl, commit: str, tree: Path, call: GitCall) -> None:
+        places = self.repositories.databases(url, call)
+        database = next((place for place in places if place.is_noted(commit, history=call.history)), None)
+        if database is not None and database.read_only:
+            try:
+                _read(database, commit, tree, call)
+            except (
+                GitFailed,
+                OSError,
+            ):  # it is damaged, or changes just now: nobody keeps that from doing so
+                _clear(tree)
+            else:
+                return
         try:
-            self._try_to_write_files(url, commit, tree, call)
+            self._write_own_files(url, commit, tree, call)
         except (GitFailed, FileNotFoundError):
             # Something of the database must be damaged: all of it is fetched anew.
-            database = self.repositories.database(url, call)
-            with self.repositories.held(database.lock, f"mending {url.url}", call):
-                database.remove()
-            remove_tree(tree)
-            tree.mkdir()
+            own = self.repositories.database(url, call)
+            with self.repositories.held(own.lock, f"mending {url.url}", call):
+                own.remove()
+            _clear(tree)
             try:
-                self._try_to_write_files(url, commit, tree, call)
+                self._write_own_files(url, commit, tree, call)
             except GitFailed as failure:
                 raise local_error(failure, url, self.repositories.layout.root) from failure
 
-    def _try_to_write_files(self, url: GitUrl, commit: str, tree: Path, call: GitCall) -> None:
-        self.repositories.bring(url, commit, call)
+    def _write_own_files(self, url: GitUrl, commit: str, tree: Path, call: GitCall) -> None:
+        self.repositories.bring(url, commit, call, is_own=True)
         database = self.repositories.database(url, call)
-        with self.repositories.held(database.lock, f"reading {url.url}", call):
-            tags = database.tags(commit) if call.history else ""
-            is_cut = database.is_cut(commit)
-            git_tree.make_repository(database.folder, tree, commit, tags=tags, is_cut=is_cut)
-        git_tree.fill(call.program, tree, pump=call.pump)
+        _read(
+            database,
+            commit,
+            tree,
+            call,
+            lambda: self.repositories.held(database.lock, f"reading {url.url}", call),
+        )
 
     def _fill_lfs(self, url: GitUrl, tree: Path, call: GitCall) -> bool:
         """Get the files that Git LFS keeps; True where it is missing."""
@@ -93,3 +111,23 @@ class GitCheckouts:
 
         self.repositories.remote.transfer(url, call.pump, fill, is_last=True)
         return False
+
+
+def _read(
+    database: GitDatabase,
+    commit: str,
+    tree: Path,
+    call: GitCall,
+    held: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
+    """Write the files of a commit, and a repository that holds it."""
+    with held():
+        tags = database.tags(commit) if call.history else ""
+        is_cut = database.is_cut(commit)
+        git_tree.make_repository(database.folder, tree, commit, tags=tags, is_cut=is_cut)
+    git_tree.fill(call.program, tree, pump=call.pump)
+
+
+def _clear(tree: Path) -> None:
+    remove_tree(tree)
+    tree.mkdir()

@@ -41,16 +41,27 @@ _EVERYTHING = ("+refs/*:refs/puffin/all/*",)
 
 
 class GitDatabase:
-    """The clone of one repository, for one call. Whoever fetches into it holds its lock."""
+    """The clone of one repository, for one call. Whoever fetches into it holds its lock.
+
+    One that is only read has what is noted, and nothing is ever written into it.
+    """
 
     def __init__(
-        self, program: GitProgram, layout: CacheLayout, url: GitUrl, login: Login | None, pump: Pump
+        self,
+        program: GitProgram,
+        layout: CacheLayout,
+        url: GitUrl,
+        login: Login | None,
+        pump: Pump,
+        *,
+        read_only: bool = False,
     ) -> None:
         self._program = program
         self._layout = layout
         self._address = url.address
         self._login = login
         self._pump = pump
+        self.read_only = read_only
         self.folder: Path = layout.git_database(url.repository)
         self.lock: Path = layout.lock("git", url.repository)
 
@@ -61,17 +72,21 @@ class GitDatabase:
             commit: Its full name.
             history: Whether all that came before it has to be there too.
         """
-        if not self._exists():
-            return False
-        note = self._noted(commit)
-        if note == _HISTORY or (note and not history):
+        if self.is_noted(commit, history=history):
             return True
-        return self._look_up(commit, history=history)
+        return not self.read_only and self._exists() and self._look_up(commit, history=history)
+
+    def is_noted(self, commit: str, *, history: bool = False) -> bool:
+        """Tell whether it is noted that a commit is there; starts no process."""
+        note = self._noted(commit) if self._exists() else b""
+        return note == _HISTORY or (note == _TREE and not history)
 
     def commits(self, start: str) -> list[str]:
         """Return the commits whose names begin so."""
         if not self._exists():
             return []
+        if self.read_only:
+            return [name for name in self._all_noted() if name.startswith(start.lower())]
         found = self._run("rev-parse", f"--disambiguate={start.lower()}").split()
         return [name for name in found if self._look_up(name, history=False)]
 
@@ -86,25 +101,23 @@ class GitDatabase:
         roots = self._run("rev-list", "--max-parents=0", commit, "--").split() if cut else ()
         return not cut.isdisjoint(roots)
 
-    def last_known(self, refs: Iterable[str]) -> str:
-        """Return what the first of these refs that is known led to when the server was last asked."""
-        for ref in refs:
-            with suppress(OSError):
-                commit = (self.folder / _REFS / digest(ref)).read_text("ascii").strip()
-                if self.has(commit):
-                    return commit
-        return ""
+    def noted_ref(self, ref: str) -> str:
+        """Return what a ref led to when the server was last asked; empty where that is not known."""
+        try:
+            return (self.folder / _REFS / digest(ref)).read_text("ascii").strip()
+        except (OSError, ValueError):
+            return ""
 
     def note_ref(self, refs: Sequence[str], found: str, commit: str) -> None:
         """Note what a ref leads to, and which ones before it there are not."""
         for ref in refs:
             place = self.folder / _REFS / digest(ref)
             if ref == found:
-                if self.last_known([ref]) != commit:
+                if self.noted_ref(ref) != commit:
                     self._write(place, f"{commit}\n".encode())
                 return
-            with suppress(OSError):
-                os.unlink(place)
+            if not self.read_only:
+                _remove_files(place.parent, [place.name])
 
     def remote_refs(self, *patterns: str) -> Mapping[str, str]:
         """Ask the server what its refs lead to; those of annotated tags also as ``<ref>^{}``.
@@ -196,6 +209,8 @@ class GitDatabase:
                 cwd=scratch.parent,
             )
             (scratch / _READY).write_text(f"{name}\n", "ascii")
+            if not self._exists() and os.path.isdir(self.folder / _REFS):
+                rename(self.folder / _REFS, scratch / _REFS)  # noted while a layer had all that was asked for
             make_folder(self._layout.root, self.folder.parent)
             remove_tree(self.folder)
             rename(scratch, self.folder)
@@ -249,10 +264,18 @@ class GitDatabase:
         except OSError:
             return b""
 
+    def _all_noted(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self.folder / _COMMITS))
+        except OSError:
+            return []
+
     def _note(self, commit: str, content: bytes) -> None:
         self._write(self.folder / _COMMITS / commit, content)
 
     def _write(self, path: Path, content: bytes) -> None:
+        if self.read_only:
+            return
         with suppress(OSError):  # a cache that cannot be written: it is found out anew each time
             write_file(self._layout.root, path, content)
 

@@ -112,6 +112,15 @@ def forbidden(url: GitUrl) -> BuildForbidden:
     )
 
 
+def read_only(what: str, cache: Path) -> CacheUnavailable:
+    """Return the error for what would have to be put into a cache that is only read."""
+    return CacheUnavailable(
+        f"{what[:1].upper()}{what[1:]} is not possible: the cache {cache} is read-only",
+        hint="Open it so that it can be written, or give it as a layer of one that can.",
+        path=str(cache),
+    )
+
+
 def _reason(output: str) -> str:
     """Return the line that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip() and not _NOISE.fullmatch(line)]

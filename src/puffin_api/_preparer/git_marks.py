@@ -10,7 +10,7 @@ import attrs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from puffin_api._cache.layout import CacheLayout
@@ -27,18 +27,23 @@ class GitMarks:
     """Finds the checkouts of a cache.
 
     Args:
-        layout: Where they are.
+        layout: Where they are made.
+        layers: Caches that are only read.
         lfs: Whether files that Git LFS keeps are wanted.
         has_lfs: Tells whether they could be had now.
     """
 
     layout: CacheLayout
+    layers: Sequence[CacheLayout]
     lfs: bool
     has_lfs: Callable[[], bool]
 
     def folder(self, url: GitUrl, commit: str, *, history: bool) -> Path:
         """Return the folder in which a checkout is made."""
-        folder = self.layout.git_checkout(url.repository, commit)
+        return self._folder(self.layout, url, commit, history=history)
+
+    def _folder(self, layout: CacheLayout, url: GitUrl, commit: str, *, history: bool) -> Path:
+        folder = layout.git_checkout(url.repository, commit)
         options = f"{'' if history else '-cut'}{'' if self.lfs else '-pointers'}"
         return folder.with_name(folder.name + options)
 
@@ -53,8 +58,9 @@ class GitMarks:
         return None
 
     def _folders(self, url: GitUrl, commit: str, *, history: bool) -> Iterator[Path]:
-        for whole in (True,) if history else (True, False):
-            yield self.folder(url, commit, history=whole)
+        for layout in (self.layout, *self.layers):
+            for whole in (True,) if history else (True, False):
+                yield self._folder(layout, url, commit, history=whole)
 
 
 def write_mark(folder: Path, commit: str, *, misses_lfs: bool) -> None:
@@ -80,7 +86,10 @@ def _read(folder: Path) -> list[str]:
 
 
 def _state(tree: Path) -> str:
-    """Return a text that changes when a file of a checkout is changed, removed or added."""
+    """Return a text that changes when a file of a checkout is changed, removed or added.
+
+    It stays when somebody takes away the right to write, or gives it to others.
+    """
     digest = hashlib.sha256()
     todo = [os.fspath(tree)]
     while todo:
@@ -97,6 +106,7 @@ def _state(tree: Path) -> str:
             if is_folder:
                 todo.append(entry.path)
             size, when = (0, 0) if is_folder else (status.st_size, status.st_mtime_ns)
-            row = f"{folder[len(os.fspath(tree)) :]} {entry.name!r} {status.st_mode:o} {size} {when}\n"
+            kind = f"{stat.S_IFMT(status.st_mode):o} {status.st_mode & 0o100 and not is_folder}"
+            row = f"{folder[len(os.fspath(tree)) :]} {entry.name!r} {kind} {size} {when}\n"
             digest.update(row.encode(errors="surrogateescape"))
     return digest.hexdigest()

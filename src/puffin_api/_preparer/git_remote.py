@@ -12,7 +12,7 @@ from puffin_api.errors import ConnectFailed, OfflineMiss, PuffinError, ServerErr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Literal, TypeVar
 
@@ -99,32 +99,32 @@ class GitRemote:
 
     def resolve(
         self,
-        database: GitDatabase,
+        databases: Sequence[GitDatabase],
         url: GitUrl,
         pump: Pump,
-        bring: Callable[[str, str], None],
+        bring: Callable[[str, str], bool],
         held: Callable[[], AbstractContextManager[None]],
     ) -> str:
-        """Return what a revision stands for, and have it brought into the database.
+        """Return what a revision stands for, and have it brought into the cache.
 
         Args:
-            database: That of the repository.
+            databases: That of the repository, and then those that are only read.
             url: The repository and the revision, which is no full commit.
             pump: Events, and cancelling.
-            bring: Brings a commit that a ref leads to.
+            bring: Brings a commit that a ref leads to; tells whether it is there then.
             held: Holds the lock of the database.
         """
         refs = _candidates(url.revision)
         if self._offline and not url.is_local:
-            return self._last_known(database, url, refs)
+            return _last_known(databases, url, refs)
+        database = databases[0]
         for _ in range(_MOST_MOVES):
             found = self._ask(database, url, pump, refs)
             ref = next((ref for ref in refs if ref in found), "")
             if not ref:
-                return self._resolve_short(database, url, pump, found, held)
+                return self._resolve_short(databases, url, pump, found, held)
             commit = found.get(ref + _PEELED, found[ref])
-            bring(commit, ref)
-            if database.has(commit):
+            if bring(commit, ref):
                 database.note_ref(refs, ref, commit)
                 return commit
         raise unusable(url, "what it leads to is no commit, or changes all the time")
@@ -138,35 +138,25 @@ class GitRemote:
 
     def _resolve_short(
         self,
-        database: GitDatabase,
+        databases: Sequence[GitDatabase],
         url: GitUrl,
         pump: Pump,
         refs: Mapping[str, str],
         held: Callable[[], AbstractContextManager[None]],
     ) -> str:
-        name = url.revision.name
+        name, database = url.revision.name, databases[0]
         if url.revision.kind is RevisionKind.SHORT_COMMIT and refs:
-            with held():
-                found = database.commits(name)
-                if not found:
-                    length = len(next(iter(refs.values())))
+            found = _commits(databases, name)
+            if not found:
+                length = len(next(iter(refs.values())))
+                with held():
                     self.fetch(database, url, pump, lambda: database.fetch_all(length))
-                    found = database.commits(name)
+                found = database.commits(name)
             if len(found) == 1:
                 return found[0]
             if found:
                 raise unusable(url, f"the commits {', '.join(found)} begin so", hint="Write more of it.")
         raise self._not_found(database, url, pump)
-
-    def _last_known(self, database: GitDatabase, url: GitUrl, refs: tuple[str, ...]) -> str:
-        commit = database.last_known(refs)
-        if commit:
-            return commit
-        if url.revision.kind is RevisionKind.SHORT_COMMIT:
-            found = database.commits(url.revision.name)
-            if len(found) == 1:
-                return found[0]
-        raise _offline(url)
 
     def _not_found(self, database: GitDatabase, url: GitUrl, pump: Pump) -> PuffinError:
         refs = self.transfer(url, pump, database.remote_refs, kind="page", is_last=True)
@@ -210,6 +200,23 @@ def _candidates(revision: Revision) -> tuple[str, ...]:
     if revision.kind is RevisionKind.REF:
         return (revision.name,)
     return (f"refs/heads/{revision.name}", f"refs/tags/{revision.name}")
+
+
+def _last_known(databases: Sequence[GitDatabase], url: GitUrl, refs: tuple[str, ...]) -> str:
+    """Return what a revision led to when somebody last asked the server."""
+    for database in databases:
+        for commit in filter(None, map(database.noted_ref, refs)):
+            if any(place.has(commit) for place in databases):
+                return commit
+    if url.revision.kind is RevisionKind.SHORT_COMMIT:
+        found = _commits(databases, url.revision.name)
+        if len(found) == 1:
+            return found[0]
+    raise _offline(url)
+
+
+def _commits(databases: Sequence[GitDatabase], start: str) -> list[str]:
+    return list(dict.fromkeys(commit for database in databases for commit in database.commits(start)))
 
 
 def _short(ref: str) -> str:

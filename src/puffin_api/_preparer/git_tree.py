@@ -48,7 +48,7 @@ def make_repository(database: Path, tree: Path, commit: str, *, tags: str, is_cu
     """Make the repository of a tree that is still empty.
 
     Args:
-        database: Where the commit is; nobody may fetch into it meanwhile.
+        database: Where the commit is; nobody should fetch into it meanwhile.
         tree: The folder of the tree.
         commit: What the tree shall hold.
         tags: The tags in the history of the commit, as lines of a file of packed refs.
@@ -60,9 +60,9 @@ def make_repository(database: Path, tree: Path, commit: str, *, tags: str, is_cu
     folder = tree / ".git"
     for name in ("refs", "info", "objects"):
         (folder / name).mkdir(parents=True)
-    _link_objects(database / "objects", folder / "objects")
-    if is_cut:
+    if is_cut:  # before the objects: a database of a layer may grow meanwhile
         copy_file(database / "shallow", folder / "shallow")
+    _link_objects(database / "objects", folder / "objects")
     if tags:
         (folder / "packed-refs").write_text(tags, "utf-8", "surrogateescape", newline="\n")
     (folder / "info" / "attributes").write_text(_NO_FILTERS, "ascii")
