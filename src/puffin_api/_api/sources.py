@@ -67,8 +67,8 @@ class Sources:
         self._options = options
         self._pump = pump
         self._stack = stack
-        self._known: dict[tuple[str, str], Described] = {}
-        """By project and URL, what was found out when the file was made."""
+        self._known: dict[tuple[str, str, str], Described] = {}
+        """By what tells sources apart, what was found out when the file was made."""
 
     # -- for requirements that name sources
 
@@ -89,9 +89,8 @@ class Sources:
             raise RequirementInvalid(
                 f"{given.url} cannot be used: {core.version!r} is not a valid version", text=given.url
             )
-        self._known[normalize(core.name), file.url] = found
         digests = self._parts.sources.digests(given, self._pump)
-        return FileRow(
+        made = FileRow(
             project=normalize(core.name),
             version=order[1],
             filename=file.filename or f"{core.name}-{order[1]}",
@@ -101,6 +100,8 @@ class Sources:
             allowed=file.allowed,
             origin=file.origin and file.origin.with_stamp(self._parts.sources.stamp(given, self._pump)),
         )
+        self._known[made.source] = found
+        return made
 
     # -- for the resolver
 
@@ -116,7 +117,7 @@ class Sources:
         given = self._parts.registry.metadata
         if given.is_given(file.index):
             return dist_metadata(given.core(file, pump=self._pump), origin="sdist")
-        found = self._known.get((file.project, file.url)) if not file.index else None
+        found = self._known.get(file.source) if not file.index else None
         try:
             if found is None:
                 found = self._parts.sources.describe(DistFile.of(file), self._terms)

@@ -59,7 +59,7 @@ class CallSource:
         self._began = registry.clock()
         self._stamp = registry.flat.stamp()
         self._seen: dict[str, Releases] = {}
-        self._built: dict[tuple[str, str], DistMetadata | PuffinError] = {}
+        self._built: dict[tuple[str, str, str], DistMetadata | PuffinError] = {}
         self._hinted: set[str] = set()
         self._touched: set[str] = set()
         self._scout: Scout | None = None
@@ -95,7 +95,7 @@ class CallSource:
         """Return the metadata of files, in order; fetches what is missing in parallel."""
         known = self._registry.metadata.known
         results: list[DistMetadata | PuffinError | None] = [
-            known(file) if file.is_wheel else self._built.get(_source(file)) for file in files
+            known(file) if file.is_wheel else self._built.get(file.source) for file in files
         ]
         if None in results:
             self._fill(files, results)
@@ -191,7 +191,7 @@ class CallSource:
             raise
         except PuffinError as error:
             result = error
-        self._built[_source(file)] = result
+        self._built[file.source] = result
         return result
 
     def _pass_on(self, cancelled: Cancelled) -> None:
@@ -281,11 +281,6 @@ class CallSource:
         known = self._registry.metadata.known(file)
         if scout is not None and known is not None and not isinstance(known, PackageError):
             self.hint(scout.follow(file, known), scout)
-
-
-def _source(file: FileRow) -> tuple[str, str]:
-    """Name sources: an archive at one URL may hold several projects."""
-    return file.project, file.url
 
 
 def _not_cached(file: FileRow) -> OfflineMiss:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from puffin_api._model.direct_url import ArchiveInfo, DirectUrl, DirInfo
+from puffin_api._model.direct_url import ArchiveInfo, DirectUrl, DirInfo, subdirectory_of
 from puffin_api._model.file import STRONG_DIGESTS, FileRow
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.git_url import is_git, parse_git_url
@@ -148,7 +148,7 @@ class DirectFiles:
             hashes = {key: value.lower() for key, value in fragment.items() if key in _ALGORITHMS}
         path = _existing(url_to_path(url), _shown(row)) if _scheme(url) == "file" else None
         if path is not None and path.is_dir():
-            return self._tree(row.name, path, editable=False, subdirectory=fragment.get("subdirectory", ""))
+            return self._tree(row.name, path, editable=False, subdirectory=subdirectory_of(row.url))
         file = FileRow(
             project=row.name,
             version="",
@@ -160,7 +160,7 @@ class DirectFiles:
         if not name.endswith(".whl"):
             if self._sources is None:
                 raise _needs_build(row)
-            return self._archive(file, path, _shown(row), subdirectory=fragment.get("subdirectory", ""))
+            return self._archive(file, path, _shown(row), subdirectory=subdirectory_of(row.url))
         wheel, file.version = _named(name, _shown(row))
         if wheel.name != row.name:
             raise _invalid(_shown(row), f"the file is a wheel of {wheel.name}, not of {row.name}")

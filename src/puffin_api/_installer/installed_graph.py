@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from puffin_api._model.direct_url import ArchiveInfo, VcsInfo
+from puffin_api._model.direct_url import ArchiveInfo, VcsInfo, plain_folder, subdirectory_of
 from puffin_api._model.requirement import lenient_row, lenient_specifier
 from puffin_api._model.resolution import DependencyPath, Edge
 from puffin_api._urls import repository, resource, split_fragment
@@ -183,7 +183,7 @@ def _reachable(
 def _comes_from(url: str, origin: DirectUrl) -> bool:
     """Tell whether a distribution with this origin is what the URL of a requirement asks for."""
     _, wanted = split_fragment(url)
-    if wanted.get("subdirectory", "") != origin.subdirectory:
+    if subdirectory_of(url) != plain_folder(origin.subdirectory):
         return False
     info = origin.info
     if isinstance(info, VcsInfo):

@@ -7,6 +7,8 @@ import re
 
 import attrs
 
+from puffin_api._urls import resource, split_fragment
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +61,9 @@ class DirectUrl:
 
     def same_origin(self, other: DirectUrl) -> bool:
         """Tell whether both lead to the same content, as far as they say."""
-        if _plain_url(self.url) != _plain_url(other.url) or self.subdirectory != other.subdirectory:
+        if _plain_url(self.url) != _plain_url(other.url):
+            return False
+        if plain_folder(self.subdirectory) != plain_folder(other.subdirectory):
             return False
         match self.info, other.info:
             case VcsInfo(), VcsInfo():
@@ -136,6 +140,29 @@ class DirectUrl:
             return cls.from_dict(json.loads(text))
         except RecursionError as error:
             raise ValueError("direct_url: nested too deep") from error
+
+
+def source_url(url: str) -> str:
+    """Return what the URL of a requirement stands for: one for all spellings, and one for each folder.
+
+    >>> source_url("https://Host/all.zip#sha256=ab&subdirectory=./libs%2Fone/")
+    'https://host/all.zip#subdirectory=libs/one'
+    """
+    place = resource(url)
+    folder = subdirectory_of(url)
+    return f"{place}#subdirectory={folder}" if folder and not place.endswith(".whl") else place
+
+
+def subdirectory_of(url: str) -> str:
+    """Return the folder that the fragment of a URL names, in its plain form; empty where it names none."""
+    return plain_folder(split_fragment(url)[1].get("subdirectory", ""))
+
+
+def plain_folder(folder: str) -> str:
+    """Return the one form of a relative folder; what leads out stays as it is, to be refused."""
+    if folder.startswith("/"):
+        return folder
+    return "/".join(part for part in folder.split("/") if part not in ("", "."))
 
 
 def without_credentials(url: str) -> str:

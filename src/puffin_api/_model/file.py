@@ -92,6 +92,11 @@ class FileRow:
         return self.filename.endswith(".whl")
 
     @property
+    def source(self) -> tuple[str, str, str]:
+        """What tells sources apart: an archive at one URL may hold several projects, or one several times."""
+        return self.project, self.url, "" if self.origin is None else self.origin.subdirectory
+
+    @property
     def wheel(self) -> WheelName:
         """The parts of a wheel's file name."""
         if self._wheel is None:

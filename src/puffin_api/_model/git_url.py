@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from puffin_api._model.direct_url import DirectUrl, VcsInfo
+from puffin_api._model.direct_url import DirectUrl, VcsInfo, plain_folder
 from puffin_api._urls import redact, repository, split_credentials, split_fragment
 from puffin_api.errors import RequirementInvalid
 
@@ -251,13 +251,13 @@ def _check(host: str, user: str, path: str, text: str) -> None:
 
 def _folder(subdirectory: str, text: str) -> str:
     """Return the folder in its plain form; it must not lead out of the repository."""
-    segments = [part for part in subdirectory.split("/") if part not in ("", ".")]
+    plain = plain_folder(subdirectory)
     is_outside = ".." in subdirectory.replace("\\", "/").split("/") or subdirectory.startswith(("/", "\\"))
-    if is_outside or _CONTROL(subdirectory) or ":" in (segments[0] if segments else ""):
+    if is_outside or _CONTROL(subdirectory) or ":" in plain.partition("/")[0]:
         raise _invalid(
             text, "the subdirectory is not inside the repository", hint="Name it relative to the repository."
         )
-    return "/".join(segments)
+    return plain
 
 
 def _relative(base: str, address: str) -> str:

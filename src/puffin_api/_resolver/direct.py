@@ -9,10 +9,11 @@ a version or two; two URLs for it are two versions, which no solution can have a
 
 from __future__ import annotations
 
+from puffin_api._model.direct_url import source_url
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import sort_version
 from puffin_api._resolver.dependencies import active_rows
-from puffin_api._urls import redact_in, resource
+from puffin_api._urls import redact_in
 from puffin_api.errors import PuffinError, RequirementInvalid
 
 TYPE_CHECKING = False
@@ -70,8 +71,8 @@ class _LookAhead:
         self._file_of = file_of
         self.files: dict[str, dict[str, FileRow]] = {}
         """By project, then by what its URL means."""
-        self._metadata: dict[tuple[str, str], DistMetadata] = {}
-        self._read: set[tuple[str, str]] = set()
+        self._metadata: dict[tuple[str, str, str], DistMetadata] = {}
+        self._read: set[tuple[str, str, str]] = set()
         self._wanted: dict[str, set[str]] = {}
         """Extras by project, for what is needed as far as is known."""
         self._seen: set[RequirementRow] = set()
@@ -91,14 +92,14 @@ class _LookAhead:
     def grow(self) -> bool:
         """Read what is new and take in what it names; False once nothing is new."""
         files = [file for name in self._wanted for file in self.files.get(name, {}).values()]
-        unread = [file for file in files if _source(file) not in self._read]
-        self._read.update(map(_source, unread))
+        unread = [file for file in files if file.source not in self._read]
+        self._read.update(file.source for file in unread)
         self._source.touch(unread)
         for file in unread:
             (found,) = self._source.metadata([file])
             # What is wrong with a file is told where its version is rejected.
             if not isinstance(found, Exception):
-                self._metadata[_source(file)] = found
+                self._metadata[file.source] = found
         fresh = [row for row in self._required() if row not in self._seen]
         self._seen.update(fresh)
         for row in fresh:
@@ -122,7 +123,7 @@ class _LookAhead:
 
     def _add(self, row: RequirementRow) -> None:
         files = self.files.get(row.name, {})
-        address = resource(row.url)
+        address = source_url(row.url)
         known = files.get(address)
         file = self._file_of(row)
         if known is None:
@@ -130,11 +131,6 @@ class _LookAhead:
         else:
             known.hashes = _all_hashes(known, file, row)
             known.allowed = tuple(dict.fromkeys((*known.allowed, *file.allowed)))
-
-
-def _source(file: FileRow) -> tuple[str, str]:
-    """Name what has metadata of its own: an archive at one URL may hold several projects."""
-    return file.project, file.url
 
 
 def _all_hashes(known: FileRow, file: FileRow, row: RequirementRow) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from puffin_api._model.direct_url import source_url
 from puffin_api._model.options import PrereleaseMode, ResolutionMode
 from puffin_api._resolver.candidates import Candidates, visibility
 from puffin_api._resolver.dependencies import active_rows
 from puffin_api._resolver.version_set import ABSENT
-from puffin_api._urls import resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Problem:
         for row in rows:
             if row.url:
                 releases = self.direct.get(row.name)
-                if releases is None or resource(row.url) not in releases.direct:
+                if releases is None or source_url(row.url) not in releases.direct:
                     return row
         return None
 

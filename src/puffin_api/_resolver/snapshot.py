@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from puffin_api._model.direct_url import source_url
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import admits
 from puffin_api._resolver.version_set import everything, mask_of
-from puffin_api._urls import resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Snapshot:
 
     def _evaluate(self, row: RequirementRow) -> int:
         if row.url:
-            return self.releases.direct.get(resource(row.url), 0)
+            return self.releases.direct.get(source_url(row.url), 0)
         if row.bounds is not None:
             return mask_of(self.releases.keys, row.bounds)
         mask = 0

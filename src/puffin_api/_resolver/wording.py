@@ -192,7 +192,8 @@ def _range(package: Package, mask: int) -> str:
 
 def _from_url(package: Package, bit: int) -> str:
     (file,) = package.snapshot.releases.files(bit - 1)
-    return f"@ {redact(file.url)}"
+    folder = "" if "#" in file.url else file.source[2]  # that of a repository is in its URL
+    return f"@ {redact(file.url)}{f'#subdirectory={folder}' if folder else ''}"
 
 
 def _told(package: Package, mask: int) -> int:
