@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 import threading
+import weakref
 import zipfile
 
+import attrs
 import pytest
 
-from puffin_api._concurrency import SILENT
+from puffin_api._concurrency import SILENT, Pump
 from puffin_api._fs import remove_tree
 from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.events import BuildFinished, BuildOutput, BuildStarted
 from puffin_api.errors import BuildFailed
 from puffin_api.testing import FailingRunner
+from tests._builder.conftest import RecordingContext
 
 METADATA = """
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
@@ -164,6 +168,26 @@ def test_a_build_goes_from_call_to_call(workshop):
     assert {event.name for event in workshop.reporter.of(BuildStarted)} == {"app"}
     assert "hello" in [event.line for event in workshop.reporter.of(BuildOutput)]
     assert list(workshop.logs.iterdir()) == []
+
+
+def test_a_build_that_rests_holds_on_to_no_call(workshop):
+    pump, gone = Pump(), []
+
+    def context(stack):
+        made = RecordingContext(workshop.context.target)
+        gone.append(weakref.ref(made))
+        return made
+
+    gone.append(weakref.ref(pump))
+    builder = attrs.evolve(workshop.builder(), context=context)
+    with builder.open(workshop.tree(METADATA), package="app", settings=BuildSettings(), pump=pump) as build:
+        build.metadata(workshop.target)
+        build.rest()
+
+        del pump
+        gc.collect()
+
+        assert [find() for find in gone] == [None, None]
 
 
 @pytest.mark.parametrize("what", ["tree", "env", ""])

@@ -55,6 +55,8 @@ def job(serve, make_client, make_venv, journal, tmp_path):
     before = tree(job.environment.root)
     yield job
     assert tree(job.environment.root) == before
+    if job.client is not None:
+        job.client.close()  # it keeps builds that gave metadata
     assert cache_leftovers(Cache(tmp_path / "cache")) == []
     report = Cache(tmp_path / "cache").verify(repair=False)
     assert report.damaged == {}, report.damaged

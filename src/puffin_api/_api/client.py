@@ -255,9 +255,10 @@ class Client:
         )
 
     def close(self) -> None:
-        """Close connections, end threads, and remove the cache if it was a temporary one."""
+        """Close connections, end threads and kept builds, and remove the cache if it was a temporary one."""
         self._transport.close()
         self._parts.pool.close()
+        self._parts.end_builds()
         self._parts.flush()
         if self._owns_cache and self._cache is not None:
             from puffin_api._fs import remove_tree

@@ -24,7 +24,7 @@ from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, Requ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -178,10 +178,19 @@ class Sources:
             guard=self._guard,
             settings=self._settings,
             python=self._python,
+            tools=self._tools,
             target=self._target,
             pump=self._pump,
             telling=self._telling,
         )
+
+    def _tools(self, package: str) -> Hashable:
+        """What builds, and what of the settings counts for a build but not for its result."""
+        settings, runner, info = self._options.in_full, self._options.runner, self._interpreter
+        # All virtual environments of one Python build alike, where each build gets one of its own.
+        python = info.base_executable if settings.is_isolated(package) else str(info.path)
+        # A kept build holds on to its runner, so that no other one can have its identity.
+        return (python, id(runner), settings.timeout, settings.keep_logs)
 
     def _settings(self, package: str) -> str:
         digest = self._options.in_full.digest(package)

@@ -252,6 +252,11 @@ class ClientParts:
             layers=self.cache.layers,
         )
 
+    def end_builds(self) -> None:
+        """End what is kept of builds, if there were any."""
+        if "sources" in self.__dict__:
+            self.sources.close()
+
     def view(self, pump: Pump, *, build: Build | None = None) -> CallSource:
         """Return the view of the indexes for one call.
 

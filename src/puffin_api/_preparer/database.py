@@ -13,11 +13,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 import attrs
 
-from puffin_api._cache.mending import write_file
+from puffin_api._cache.mending import in_folder, write_file
+from puffin_api._fs import unique_name
 from puffin_api._model.direct_url import ArchiveInfo, DirInfo
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.metadata import parse_metadata
@@ -25,8 +27,9 @@ from puffin_api._model.names import normalize
 from puffin_api._model.options import BuildPolicy
 from puffin_api._preparer.build_turns import BuildTurns
 from puffin_api._preparer.static_metadata import StaticMetadata, read_static
+from puffin_api._preparer.workbench import KeptBuilds, Workbench
 from puffin_api._wheel.unpack import unpack_wheel
-from puffin_api.errors import BuildForbidden, MetadataInvalid, UnsafeArchive
+from puffin_api.errors import BuildForbidden, CacheUnavailable, DiskFull, MetadataInvalid, UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,18 +49,9 @@ if TYPE_CHECKING:
     from puffin_api._preparer.source_place import Place, SourcePlaces
     from puffin_api._preparer.telling import Telling
     from puffin_api._preparer.wheel_index import CachedWheels
-    from puffin_api.errors import BuildFailed
+    from puffin_api._preparer.workbench import Build
 
     T = TypeVar("T")
-
-    class Build(Protocol):
-        """One tree with its backend ready to be called."""
-
-        def metadata(self, target: Path, *, editable: bool = False) -> Path | None: ...
-        def wheel(
-            self, target: Path, *, editable: bool = False, metadata_directory: Path | None = None
-        ) -> Path: ...
-        def failed(self, reason: str, *, hint: str = "") -> BuildFailed: ...
 
     class Lock(Protocol):
         """Excludes other processes."""
@@ -90,6 +84,8 @@ class Terms:
     """A text for what is said about builds of a project; equal where it is the same."""
     python: str
     """The interpreter that builds, in a few letters."""
+    tools: Callable[[str], Hashable]
+    """For a project, what is the same for calls that may go on with each other's builds."""
     target: Target
     """What wheels have to be for."""
     pump: Pump
@@ -130,6 +126,11 @@ class SourceDatabase:
         self._layers = layers
         self._described: dict[Hashable, Described] = {}
         self._turns = BuildTurns()
+        self._kept = KeptBuilds()
+
+    def close(self) -> None:
+        """End what is kept of builds; later ones keep nothing."""
+        self._kept.close()
 
     def describe(self, file: DistFile, terms: Terms) -> Described:
         """Return the metadata of sources; a build is the last resort.
@@ -154,9 +155,13 @@ class SourceDatabase:
             return found
         # From now on it is known whose it is: what was learned goes there, as do the settings of the project.
         named = attrs.evolve(file, name=normalize(found.core.name))
-        self._places.name(place, named.name)
+        folder = self._places.name(place, named.name)
         is_alike = found.origin != "build" or terms.settings(named.name) == terms.settings("")
-        return found if is_alike else self.describe(named, terms)
+        if is_alike:
+            self._kept.move((*key, terms.tools("")), (folder, how, terms.tools(named.name)))
+            return found
+        self._kept.drop((*key, terms.tools("")))
+        return self.describe(named, terms)
 
     def wheel(self, file: DistFile, terms: Terms) -> CachedWheel:
         """Return the unpacked wheel of sources; it is built where there is none that fits.
@@ -196,7 +201,8 @@ class SourceDatabase:
         known = self._read(place, how)
         if known is not None:  # another process was quicker
             return known
-        with self._places.open(file, place, terms.pump, terms.telling) as tree:
+        with Workbench(self._new_folder) as bench:
+            tree = self._places.open(file, place, bench, terms.pump, terms.telling)
             static = read_static(
                 tree,
                 name=file.name or None,
@@ -207,24 +213,26 @@ class SourceDatabase:
                 return Described(static.core, static.origin)
             if terms.policy is BuildPolicy.NEVER:
                 raise _forbidden(file, f"its metadata is not static: {static.reason}")
-            return self._build_metadata(tree, file, place, how, terms)
+            return self._build_metadata(tree, bench, file, place, how, terms)
 
-    def _build_metadata(self, tree: Path, file: DistFile, place: Place, how: str, terms: Terms) -> Described:
+    def _build_metadata(
+        self, tree: Path, bench: Workbench, file: DistFile, place: Place, how: str, terms: Terms
+    ) -> Described:
         editable = _is_editable(file)
-        with (
-            self._store.scratch() as scratch,
-            terms.open(tree, package=file.name, source=place.title) as build,
-        ):
-            dist_info = build.metadata(scratch, editable=editable)
-            if dist_info is None:
-                if terms.policy is BuildPolicy.METADATA_ONLY:
-                    raise _forbidden(file, "its backend gives metadata only with a wheel")
-                made = build.wheel(scratch, editable=editable)
-                wheel = self._store_wheel(file, place, terms, build, made)
-                dist_info = wheel.archive / "files" / wheel.manifest.dist_info
-            text = (dist_info / "METADATA").read_bytes()
+        build = bench.enter(terms.open(tree, package=file.name, source=place.title))
+        made = build.metadata(bench.folder, editable=editable)
+        dist_info = made
+        if dist_info is None:
+            if terms.policy is BuildPolicy.METADATA_ONLY:
+                raise _forbidden(file, "its backend gives metadata only with a wheel")
+            wheel = self._store_wheel(file, place, terms, build, build.wheel(bench.folder, editable=editable))
+            dist_info = wheel.archive / "files" / wheel.manifest.dist_info
+        text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
         write_file(self._layout.root, place.folder / f"{how}.metadata", text)
+        self._check(file, core)
+        if made is not None and terms.policy is BuildPolicy.ALLOW:
+            self._kept.keep(self._kept_key(file, place, terms), bench, build, made)
         return Described(core, "build")
 
     def _read(self, place: Place, how: str) -> Described | None:
@@ -243,6 +251,10 @@ class SourceDatabase:
     @staticmethod
     def _how(file: DistFile, terms: Terms) -> str:
         return f"{terms.settings(file.name)}-{terms.python}"
+
+    def _kept_key(self, file: DistFile, place: Place, terms: Terms) -> Hashable:
+        """Return what tells builds apart that are kept."""
+        return (place.folder, self._how(file, terms), terms.tools(file.name))
 
     @staticmethod
     def _check(file: DistFile, core: CoreMetadata) -> None:
@@ -273,20 +285,38 @@ class SourceDatabase:
             wheel = self._wheels.at(place.folder / settings / name)
             if wheel is not None and not self._wheels.damage(wheel, check=terms.pump.check):
                 best = rank, wheel
-        return None if best is None else best[1]
+        if best is None:
+            return None
+        self._kept.drop(self._kept_key(file, place, terms))  # another call, or process, has built it
+        return best[1]
 
     def _make_wheel(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel:
         found = self._built(file, place, terms)
         if found is not None:  # another process was quicker
             return found
-        editable = _is_editable(file)
-        with (
-            self._places.open(file, place, terms.pump, terms.telling) as tree,
-            self._store.scratch() as scratch,
-            terms.open(tree, package=file.name, source=place.title) as build,
-        ):
-            made = build.wheel(scratch, editable=editable)
-            wheel = self._store_wheel(file, place, terms, build, made)
+        kept = self._kept.take(self._kept_key(file, place, terms))
+        if kept is None:
+            with Workbench(self._new_folder) as bench:
+                tree = self._places.open(file, place, bench, terms.pump, terms.telling)
+                build = bench.enter(terms.open(tree, package=file.name, source=place.title))
+                return self._build_wheel(file, place, terms, bench, build)
+        with kept.bench:
+            kept.build.resume(terms.pump, package=file.name or place.title)
+            # The state of a user's own tree tells much, but not whether a version or a list has changed.
+            metadata = None if _is_tree(file) else kept.metadata
+            return self._build_wheel(file, place, terms, kept.bench, kept.build, metadata)
+
+    def _build_wheel(
+        self,
+        file: DistFile,
+        place: Place,
+        terms: Terms,
+        bench: Workbench,
+        build: Build,
+        metadata: Path | None = None,
+    ) -> CachedWheel:
+        made = build.wheel(bench.folder, editable=_is_editable(file), metadata_directory=metadata)
+        wheel = self._store_wheel(file, place, terms, build, made)
         if _rank(made.name, terms.target) is None:
             raise BuildForbidden(
                 f"The wheel that was built, {made.name}, is not for {terms.target}",
@@ -319,6 +349,19 @@ class SourceDatabase:
         return self._wheels.remember(canonical, manifest, place.digests)
 
     # -- once
+
+    def _new_folder(self) -> Path:
+        """Make an empty folder on the volume of the cache, for what is being made."""
+        self._store.check_writable()
+        folder = self._layout.temporary / unique_name()
+        try:
+            in_folder(self._layout.root, folder.parent, folder.mkdir)
+        except OSError as error:
+            root = str(self._layout.root)
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(f"No room is left on the volume of the cache {root}", path=root) from error
+            raise CacheUnavailable(f"The cache {root} cannot be written: {error}", path=root) from error
+        return folder
 
     def _alone(self, key: Hashable, package: str, place: Place, terms: Terms, work: Callable[[], T]) -> T:
         """Do some work, or wait for the call of this process that does it; other processes wait for us."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -27,7 +27,7 @@ from puffin_api.errors import OfflineMiss, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from puffin_api._cache.layout import CacheLayout
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from puffin_api._preparer.git import GitStore
     from puffin_api._preparer.prepare import Fetch
     from puffin_api._preparer.telling import Telling
+    from puffin_api._preparer.workbench import Workbench
 
 _UNNAMED = "unnamed"
 _ARCHIVE = "source.archive"
@@ -126,10 +127,11 @@ class SourcePlaces:
         places = [layer.root / note.relative_to(self._layout.root) for layer in self._layers]
         return next(filter(None, map(_read_name, (note, *places))), "")
 
-    def name(self, place: Place, name: str) -> None:
+    def name(self, place: Place, name: str) -> Path:
         """Put a place where the sources of a project have theirs, now that it is known whose it is.
 
-        What is there already stays. The next to ask for these sources without a name gets this one.
+        Returns its folder there. What is there already stays. The next to ask for these sources without
+        a name gets this one.
         """
         root = self._layout.root
         folder = place.folder
@@ -142,14 +144,14 @@ class SourcePlaces:
                 if not os.path.lexists(named / entry.name):
                     rename(entry, named / entry.name)
         write_file(root, _name_note(folder), f"{name} {_key('name', name)}".encode())
+        return named
 
     def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
         """Return a text that changes when something changes in a local tree that may matter."""
         return tree_stamp(tree, freshness_keys(tree, editable=editable), env=self._env, pump=pump)
 
-    @contextmanager
-    def open(self, file: DistFile, place: Place, pump: Pump, telling: Telling) -> Generator[Path]:
-        """Give the tree, in which a build may write. A local one is the user's own.
+    def open(self, file: DistFile, place: Place, bench: Workbench, pump: Pump, telling: Telling) -> Path:
+        """Return the tree, in which a build may write: the user's own one, or a copy on the bench.
 
         Raises:
             PackageError: The archive is damaged, unsafe or without a project.
@@ -157,15 +159,12 @@ class SourcePlaces:
         """
         origin = file.origin
         if origin is not None and isinstance(origin.info, DirInfo):
-            yield local_path(file.url)
-            return
-        with self._scratch() as scratch:
-            if origin is not None and isinstance(origin.info, VcsInfo):
-                yield self._lay_out(file, origin.info.commit_id, scratch, pump, telling)
-                return
-            archive = self._archive(file, place, scratch, pump)
-            top = unpack_source(archive, scratch / "tree", filename=file.filename, pump=pump)
-            yield _inside(top, origin.subdirectory if origin is not None else "", file.url)
+            return local_path(file.url)
+        if origin is not None and isinstance(origin.info, VcsInfo):
+            return self._lay_out(file, origin.info.commit_id, bench.folder, pump, telling)
+        archive = self._archive(file, place, bench.folder, pump)
+        top = unpack_source(archive, bench.folder / "tree", filename=file.filename, pump=pump)
+        return _inside(top, origin.subdirectory if origin is not None else "", file.url)
 
     def _lay_out(self, file: DistFile, commit: str, scratch: Path, pump: Pump, telling: Telling) -> Path:
         url, _ = parse_git_url(file.url)
