@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -29,6 +31,7 @@ BACKEND = (
     else Path("git-http-backend")
 )
 needs_git = pytest.mark.skipif(GIT is None, reason="git is not installed here")
+needs_lfs = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed here")
 needs_server = pytest.mark.skipif(not BACKEND.exists(), reason="git http-backend is not installed here")
 PROJECT = '[project]\nname = "demo"\nversion = "{}"\n'
 
@@ -49,6 +52,12 @@ def without_lfs(env, folder):
     for name in ("git", "sh", "cat"):
         (folder / name).symlink_to(shutil.which(name))
     return env | {"PATH": str(folder)}
+
+
+def pointer(content):
+    """What Git LFS puts into a repository in the place of a file."""
+    digest = hashlib.sha256(content).hexdigest()
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
 
 
 class Repository:
@@ -129,7 +138,7 @@ class Lab:
             "runner": self.runner,
             "lock": self.locks.hold,
             "env": git_env(self.home),
-            "pause": lambda _: None,
+            "pause": lambda *_: None,
         } | options
         return GitStore(self.layout, **settings)
 
@@ -188,6 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, b"", {"WWW-Authenticate": 'Basic realm="demo"'})
         elif server.redirect:
             self._send(302, b"", {"Location": server.redirect + self.path})
+        elif self.path.endswith("/info/lfs/objects/batch"):
+            self._send_batch(json.loads(body))
+        elif self.path.startswith("/large/"):
+            content = server.large.get(self.path.removeprefix("/large/"))
+            self._send(404 if content is None else 200, content or b"")
         elif server.dumb:
             self._send_file()
         else:
@@ -199,6 +213,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, path.read_bytes())
         else:
             self._send(404, b"")
+
+    def _send_batch(self, asked):
+        """Say where the files of Git LFS are."""
+        server = self.server.owner
+        objects = []
+        for item in asked["objects"]:
+            there = item["oid"] in server.large
+            href = f"http://{server.large_host or server.host}/large/{item['oid']}"
+            missing = {"error": {"code": 404, "message": "it is not here"}}
+            objects.append(item | ({"actions": {"download": {"href": href}}} if there else missing))
+        answer = json.dumps({"transfer": "basic", "objects": objects}).encode()
+        self._send(200, answer, {"Content-Type": "application/vnd.git-lfs+json"})
 
     def _send_backend(self, body):
         path, _, query = self.path.partition("?")
@@ -228,8 +254,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (fields or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(OSError):  # who asked was killed
+            self.end_headers()
+            self.wfile.write(content)
 
 
 class GitServer:
@@ -244,6 +271,10 @@ class GitServer:
         self.redirect = ""
         """Where it sends everybody who may come in."""
         self.status = lambda path: 0
+        self.large = {}
+        """The files that it keeps for Git LFS, by digest."""
+        self.large_host = ""
+        """Another server that has them, as it says."""
         self.requests = []
         self.logins = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -266,6 +297,10 @@ class GitServer:
 
     def url(self, path, login=""):
         return f"git+http://{login}{'@' if login else ''}{self.host}/{path}"
+
+    def keep(self, *contents):
+        """Keep files for Git LFS."""
+        self.large |= {hashlib.sha256(content).hexdigest(): content for content in contents}
 
     @property
     def fetches(self):

@@ -170,7 +170,7 @@ def test_a_server_that_is_not_there_is_asked_three_times(lab):
     pauses = []
 
     with pytest.raises(ConnectFailed):
-        lab.resolve("git+http://127.0.0.1:1/demo", lab.store(pause=pauses.append))
+        lab.resolve("git+http://127.0.0.1:1/demo", lab.store(pause=lambda seconds, _: pauses.append(seconds)))
 
     assert len(lab.runner.calls) == 3
     assert pauses == sorted(pauses)

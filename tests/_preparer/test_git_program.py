@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
 
+from puffin_api._client.retry import pause
 from puffin_api._concurrency import SILENT, Pump, WorkerPool
 from puffin_api._model.cancel import CancelToken
 from puffin_api._model.events import FetchFinished
@@ -387,6 +389,59 @@ def wait_for_end(pid):
             return
         time.sleep(0.02)
     pytest.fail(f"process {pid} lives on")
+
+
+def cancelled(store, url, token):
+    """Resolve, which is to be cancelled from elsewhere."""
+    with pytest.raises(Cancelled):
+        store.resolve(parse_git_url(url)[0], Pump(cancel=token))
+
+
+def test_a_server_that_does_not_answer_is_no_longer_waited_for(tmp_path, lab, repository):
+    token, released = CancelToken(), threading.Event()
+    with GitServer(tmp_path / "repos") as server:
+
+        def hang(_):
+            token.cancel("enough")  # git waits for us by now
+            released.wait(60)
+            return 503
+
+        server.status = hang
+        cancelled(lab.store(), server.url("demo/.git"), token)
+        assert not released.is_set()
+        released.set()
+
+
+def test_a_fetch_that_hangs_is_no_longer_waited_for(tmp_path, lab, repository):
+    token, released = CancelToken(), threading.Event()
+    with GitServer(tmp_path / "repos") as server:
+
+        def hang(path):
+            if path.endswith("git-upload-pack") and len(server.requests) > 3:
+                token.cancel("enough")
+                released.wait(60)
+            return 0
+
+        server.status = hang
+        cancelled(lab.store(), server.url("demo/.git"), token)
+        released.set()
+
+    assert lab.runner.commands("fetch")
+    assert not lab.runner.commands("read-tree")
+    assert lab.resolve(repository.url) == repository.head()
+
+
+def test_a_pause_between_two_tries_ends_with_the_call(tmp_path, lab, repository):
+    token = CancelToken()
+
+    def forever(_, given):
+        given.cancel("enough")
+        pause(1e6, given)
+
+    with GitServer(tmp_path / "repos") as server:
+        server.status = lambda _: 503
+        cancelled(lab.store(pause=forever), server.url("demo/.git"), token)
+        assert server.greetings == 1
 
 
 def test_who_has_cancelled_before_starts_no_process(lab, repository):

@@ -8,12 +8,12 @@ read without a lock, and without starting a process.
 
 from __future__ import annotations
 
-import time
 import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
 from puffin_api._cache.mending import make_folder
+from puffin_api._client.retry import pause
 from puffin_api._concurrency import Lock as Mutex
 from puffin_api._concurrency import OnceMap, Pump
 from puffin_api._fs import remove_tree, rename, resolves_inside, unique_name
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from puffin_api._cache.layout import CacheLayout
+    from puffin_api._client.retry import Sleep
     from puffin_api._model.git_url import GitUrl, Login
     from puffin_api._preparer.prepare import Lock
     from puffin_api.protocols import CredentialProvider, Runner
@@ -56,10 +57,10 @@ class GitStore:
             that say how to reach a server are used.
         offline: Whether to do with what is in the cache, and with repositories of this machine.
         git: The program; None to look for it in the PATH of ``env``.
-        lfs: Whether to get the files that Git LFS keeps.
+        lfs: Whether to get the files that Git LFS keeps, unless ``env`` says not to (GIT_LFS_SKIP_SMUDGE).
         credentials: Gives logins for origins; each is asked for once.
         attempts: Tries in all where a server cannot be reached.
-        pause: Waits for some seconds.
+        pause: Waits for some seconds, or until the token is thrown.
         layers: Caches that are only read: what lies in one of them is taken from there.
         read_only: Whether the cache itself is only read.
     """
@@ -76,11 +77,12 @@ class GitStore:
         lfs: bool = True,
         credentials: CredentialProvider | None = None,
         attempts: int = 3,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Sleep = pause,
         layers: Sequence[CacheLayout] = (),
         read_only: bool = False,
     ) -> None:
         program = GitProgram(runner, env, path=git)
+        lfs = lfs and not program.skips_lfs
         self._layout = layout
         self._program = program
         self._logins = GitLogins(program.expand, credentials)

@@ -10,8 +10,8 @@ from puffin_api._fs import remove_tree
 from puffin_api._model.git_url import submodule_url
 from puffin_api._preparer import git_tree
 from puffin_api._preparer.git_failures import in_submodule, local_error, unusable
-from puffin_api._preparer.git_program import GitFailed
-from puffin_api.errors import Cancelled, PuffinError
+from puffin_api._preparer.git_program import GitFailed, is_ssh
+from puffin_api.errors import Cancelled, PuffinError, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,13 +104,28 @@ class GitCheckouts:
             return False
         if not call.program.has("git-lfs"):
             return True
+        self._check_lfs(url, tree, call)
         login = self.repositories.logins.of(url)
 
-        def fill() -> None:
-            git_tree.fill_lfs(call.program, tree, url.address, login, pump=call.pump)
+        def fill() -> int:
+            return git_tree.fill_lfs(call.program, tree, url.address, login, pump=call.pump)
 
         self.repositories.remote.transfer(url, call.pump, fill, is_last=True)
         return False
+
+    def _check_lfs(self, url: GitUrl, tree: Path, call: GitCall) -> None:
+        """Refuse a repository that would have Git LFS read files of this machine, or call by ssh."""
+        try:
+            addresses = git_tree.lfs_addresses(call.program, tree, pump=call.pump)
+        except GitFailed as failure:
+            raise unusable(url, f"its settings for Git LFS cannot be read: {failure}") from failure
+        for address in addresses:
+            try:
+                place, _ = submodule_url(url, address, "")
+            except RequirementInvalid as error:
+                raise unusable(url, f"the place that it names for Git LFS is none: {error}") from error
+            if is_ssh(place.address) and not is_ssh(url.address):
+                raise unusable(url, f"it wants files of Git LFS by ssh, from {place.url}")
 
 
 def _read(

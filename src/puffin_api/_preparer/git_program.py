@@ -37,6 +37,7 @@ _HELPER = (
     '!f() { test "$1" = get && '
     'printf "username=%s\\npassword=%s\\n" "$PUFFIN_GIT_USER" "$PUFFIN_GIT_PASSWORD"; }; f'
 )
+_SKIPS_LFS = "GIT_LFS_SKIP_SMUDGE"
 _VARIABLE = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
 _MASK = "****"
 _LOGINS = re.compile(r"(?<=://)(?!git@)[^/\s@]+(?=@)")
@@ -46,7 +47,8 @@ class GitFailed(Exception):
     """git has ended with an error; ``output`` is what it said, without secrets."""
 
     def __init__(self, arguments: Sequence[str], code: int, output: str) -> None:
-        super().__init__(f"git {arguments[0]} ended with {code}: {output}")
+        command = next((word for word in arguments if word[:1] != "-" and "=" not in word), "")
+        super().__init__(f"git {command} ended with {code}: {output}")
         self.code = code
         self.output = output
 
@@ -69,7 +71,7 @@ class GitProgram:
         self._env = {
             key: value
             for key, value in env.items()
-            if key not in _DROPPED and (not key.startswith("GIT_") or _KEPT(key))
+            if key not in _DROPPED and (not key.startswith("GIT_") or _KEPT(key) or key == _SKIPS_LFS)
         }
         self._path = path
         self._settings = [word for pair in _settings(idle).items() for word in ("-c", "=".join(pair))]
@@ -121,6 +123,11 @@ class GitProgram:
         """Tell whether there is another program, such as git-lfs, for git to start."""
         return _find(name, self._env) is not None
 
+    @property
+    def skips_lfs(self) -> bool:
+        """Whether the user has said, as Git LFS itself understands it, to leave its files alone."""
+        return self._env.get(_SKIPS_LFS, "").lower() in ("1", "t", "true", "y", "yes", "on")
+
     def expand(self, text: str) -> str:
         """Put the values of variables in the place of ``${VARIABLES}``; unknown ones stay."""
         return _VARIABLE.sub(lambda match: self._env.get(match[1], match[0]), text)
@@ -154,7 +161,7 @@ class GitProgram:
             "GIT_NO_REPLACE_OBJECTS": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_DEFAULT_REF_FORMAT": "files",
-            "GIT_LFS_SKIP_SMUDGE": "1",
+            _SKIPS_LFS: "1",  # its files are asked for at once, and not one by one
             "LC_ALL": "C",  # its messages are read
         }
         if login is not None:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from typing import Literal, TypeVar
 
     from puffin_api._cache.layout import CacheLayout
+    from puffin_api._client.retry import Sleep
     from puffin_api._concurrency import Pump
+    from puffin_api._model.cancel import CancelToken
     from puffin_api._model.git_url import GitUrl, Revision
     from puffin_api._preparer.git_database import GitDatabase
 
@@ -38,12 +40,10 @@ class GitRemote:
         layout: The cache.
         offline: Whether not to.
         attempts: Tries in all where a server cannot be reached.
-        pause: Waits for some seconds.
+        pause: Waits for some seconds, or until the token is thrown.
     """
 
-    def __init__(
-        self, layout: CacheLayout, *, offline: bool, attempts: int, pause: Callable[[float], None]
-    ) -> None:
+    def __init__(self, layout: CacheLayout, *, offline: bool, attempts: int, pause: Sleep) -> None:
         self._cache = layout.root
         self._offline = offline
         self._attempts = attempts
@@ -190,7 +190,8 @@ class GitRemote:
                 if attempt >= self._attempts or not _may_pass(error):
                     raise error from failure
             pump.check()
-            self._pause(_FIRST_PAUSE * 3 ** (attempt - 1))
+            token: CancelToken | None = pump.cancel  # type: ignore[assignment]  # the one kind there is
+            self._pause(_FIRST_PAUSE * 3 ** (attempt - 1), token)
 
 
 def _candidates(revision: Revision) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ _LFS_CONFIG = """[filter "lfs"]
 	process = git-lfs filter-process
 	required = true
 """
+_LFS_SETTINGS = ".lfsconfig"
 _MODULES = ".gitmodules"
 _GITLINK = "160000"
 
@@ -114,10 +115,24 @@ def wants_lfs(tree: Path) -> bool:
     return any(True for _ in _lfs_lines(tree))
 
 
+def lfs_addresses(program: GitProgram, tree: Path, *, pump: Pump) -> list[str]:
+    """Return where a repository says that the files are which Git LFS keeps; empty where it does not.
+
+    Raises:
+        GitFailed: What it says cannot be read.
+    """
+    if not os.path.lexists(tree / _LFS_SETTINGS):
+        return []
+    # What its file includes counts for Git LFS, so it has to count here.
+    listing = _run(program, tree, pump, "config", "--includes", "-zlf", _LFS_SETTINGS)
+    settings = (entry.partition("\n") for entry in listing.split("\0"))
+    return [value for key, _, value in settings if key == "lfs.url" or key.endswith(".lfsurl")]
+
+
 def fill_lfs(
     program: GitProgram, tree: Path, address: str, login: tuple[str, str] | None, *, pump: Pump
-) -> None:
-    """Put the files that Git LFS keeps in the place of the pointers to them.
+) -> int:
+    """Put the files that Git LFS keeps in the place of the pointers to them; returns their bytes.
 
     Raises:
         GitFailed: They cannot be had.
@@ -133,6 +148,13 @@ def fill_lfs(
         folder=tree / ".git",
         address=address,
         login=login,
+    )
+    return _size(tree / ".git" / "lfs" / "objects")
+
+
+def _size(top: Path) -> int:
+    return sum(
+        os.stat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(top) for name in names
     )
 
 
