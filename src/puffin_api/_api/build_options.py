@@ -141,6 +141,19 @@ class SourcesOnDemand:
 
     def __init__(self, parts: ClientParts, target: For, options: BuildOptions, pump: Pump) -> None:
         self._arguments = parts, target, options, pump
+        self._completed: dict[tuple[str, str, object], FileRow] = {}
+        """What has been found out of files by others than the thread of the call."""
+
+    def beside(self, pump: Pump) -> SourcesOnDemand:
+        """Return one for another thread, which lets this one know what it finds out.
+
+        Args:
+            pump: That of the thread.
+        """
+        parts, target, options, _ = self._arguments
+        other = SourcesOnDemand(parts, target, options, pump)
+        other._completed = self._completed  # another of its kind
+        return other
 
     @functools.cached_property
     def _sources(self) -> Sources | GivenSources:
@@ -152,7 +165,10 @@ class SourcesOnDemand:
 
     def complete(self, file: FileRow) -> FileRow:
         """Return a file with name, version and digests, which its metadata tells."""
-        return self._sources.complete(file)
+        key = file.project, file.url, file.origin
+        if key not in self._completed:
+            self._completed[key] = self._sources.complete(file)
+        return self._completed[key]
 
     def metadata(self, file: FileRow) -> DistMetadata:
         """Return the metadata of sources."""

@@ -99,8 +99,8 @@ class Request:
             RequirementInvalid: A requirement or a digest does not parse.
         """
         upgrade = upgrade or Upgrade.none()
-        target = _target(target)
-        wanted, given = _given(requirements)
+        target = target_of(target)
+        wanted, given = given_by(requirements)
         kept = [item for item in installed if not upgrade.covers(normalize(item.name))]
         pins = [pin for pin in _pins(locked) if not upgrade.covers(normalize(pin[0]))]
         return cls(
@@ -159,7 +159,8 @@ class Request:
         }
 
 
-def _target(target: Target | Interpreter | Environment) -> Target:
+def target_of(target: Target | Interpreter | Environment) -> Target:
+    """Return what is resolved for."""
     from puffin_api._model.target import Target
 
     return target if isinstance(target, Target) else target.target
@@ -168,7 +169,7 @@ def _target(target: Target | Interpreter | Environment) -> Target:
 # --- requirements -----------------------------------------------------------------------------
 
 
-def _given(requirements: Iterable[Req] | Manifest) -> tuple[Iterable[Req], Manifest]:
+def given_by(requirements: Iterable[Req] | Manifest) -> tuple[Iterable[Req], Manifest]:
     """Return what is required, and what else a manifest says."""
     from puffin_api._model.requirement_manifest import Manifest
 
@@ -179,7 +180,8 @@ def _given(requirements: Iterable[Req] | Manifest) -> tuple[Iterable[Req], Manif
     return requirements, Manifest()
 
 
-def _row(item: Req, files: DirectFiles) -> RequirementRow:
+def as_row(item: Req, files: DirectFiles) -> RequirementRow:
+    """Return a requirement in our own form; a path is looked at for that."""
     if isinstance(item, str):
         row = requirement_row(item)
     elif isinstance(item, Editable):
@@ -192,7 +194,7 @@ def _row(item: Req, files: DirectFiles) -> RequirementRow:
 
 
 def _rows(items: Iterable[Req], files: DirectFiles) -> tuple[RequirementRow, ...]:
-    return tuple(_row(item, files) for item in items)
+    return tuple(as_row(item, files) for item in items)
 
 
 def _roots(items: Iterable[Req], target: Target, files: DirectFiles) -> tuple[RequirementRow, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import attrs
 
 from puffin_api._api.build_options import BuildOptions, SourcesOnDemand
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
-from puffin_api._api.request import Request
+from puffin_api._api.request import Request, given_by, target_of
+from puffin_api._api.roots_ahead import certain_sources, find_out
 from puffin_api._api.solving import solve
 from puffin_api._api.wiring import parts_of_client
 from puffin_api._client.direct_files import DirectFiles
 from puffin_api._model.build_settings import BuildSettings
 from puffin_api._model.options import BuildPolicy, HashPolicy, PrereleaseMode, ResolutionMode, Upgrade
+from puffin_api._model.requirement_manifest import Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.options import Pin
-    from puffin_api._model.requirement_manifest import Manifest
     from puffin_api._model.resolution import Resolution
     from puffin_api._model.target import Target
     from puffin_api.protocols import ReleaseSource, Reporter, Runner, SourceBuilder
@@ -44,6 +46,9 @@ class Resolver:
         client: Where releases and metadata come from.
         builder: Tells the metadata of sources, in place of the standard way.
         runner: Starts build backends.
+        workers: Of how many sources that are required by path or URL the metadata is found out at a time; as
+            many as there are processors by default. What the search comes upon is taken one by one, as it
+            has to know each before it goes on.
     """
 
     def __init__(
@@ -52,10 +57,12 @@ class Resolver:
         *,
         builder: SourceBuilder | None = None,
         runner: Runner | None = None,
+        workers: int | None = None,
     ) -> None:
         self._client = client
         self._builder = builder
         self._runner = runner
+        self._workers = workers or os.cpu_count() or 1
 
     def resolve(  # one parameter for each thing that can be asked
         self,
@@ -143,6 +150,18 @@ class Resolver:
         with operation("resolve", reporter, cancel) as pump:
             sources = self._sources(target, options, pump)
             files = DirectFiles(self._add_login, hashes=hashes, sources=sources)
+            if not isinstance(requirements, (Manifest, str)):
+                requirements = list(requirements)  # it is gone through twice
+            overrides, excludes = tuple(overrides), tuple(excludes)
+            if sources is not None:
+                self._look_ahead(
+                    requirements,
+                    sources,
+                    target=target_of(target),
+                    hashes=hashes,
+                    amended=bool(overrides or excludes),
+                    pump=pump,
+                )
             request = Request.of(
                 requirements,
                 files,
@@ -166,6 +185,29 @@ class Resolver:
             )
             with self._view(pump, sources) as view:
                 return solve(request, files, view, pump)
+
+    def _look_ahead(
+        self,
+        requirements: Iterable[Req] | Manifest,
+        sources: SourcesOnDemand,
+        *,
+        target: Target,
+        hashes: HashPolicy,
+        amended: bool,
+        pump: Pump,
+    ) -> None:
+        wanted, given = given_by(requirements)
+        items = certain_sources(wanted, target, amended=amended or bool(given.overrides))
+        if len(items) < 2 or self._workers < 2:  # one at a time is what happens anyway
+            return
+        find_out(
+            items,
+            sources=sources,
+            hashes=hashes,
+            add_login=self._add_login,
+            workers=self._workers,
+            pump=pump,
+        )
 
     def _sources(
         self, target: Target | Interpreter | Environment, options: BuildOptions, pump: Pump

@@ -1,0 +1,98 @@
+"""Sources that a caller requires by path or URL, found out about several at a time.
+
+A resolution needs the name, version and digest of each before its search begins, and that may take a build
+each. All of them are certain to be needed, so none waits for another.
+"""
+
+from __future__ import annotations
+
+import os
+
+from puffin_api._api.request import as_row
+from puffin_api._client.direct_files import DirectFiles
+from puffin_api._concurrency import Relay, WorkerPool
+from puffin_api._model.cancel import CancelToken
+from puffin_api._model.options import Editable
+from puffin_api._model.requirement import requirement_row, row_of
+from puffin_api._resolver.dependencies import holds
+from puffin_api.errors import PuffinError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from puffin_api._api.build_options import SourcesOnDemand
+    from puffin_api._api.request import Req
+    from puffin_api._concurrency import Pump
+    from puffin_api._model.options import HashPolicy
+    from puffin_api._model.target import Target
+
+
+def certain_sources(items: Iterable[Req], target: Target, *, amended: bool) -> list[Req]:
+    """Return the requirements that name something that is no wheel, and that will be looked at in any case.
+
+    Args:
+        items: What the caller requires.
+        target: What it is resolved for.
+        amended: Whether there are overrides or excludes: what is named by URL may not be needed then.
+    """
+    return [item for item in items if _names_sources(item, target, amended=amended)]
+
+
+def find_out(
+    items: Sequence[Req],
+    *,
+    sources: SourcesOnDemand,
+    hashes: HashPolicy,
+    add_login: Callable[[str, tuple[str, str]], None] | None,
+    workers: int,
+    pump: Pump,
+) -> None:
+    """Let ``sources`` know the files of requirements that name some, before it is asked for one by one.
+
+    Args:
+        items: What `certain_sources` gave.
+        sources: Remembers what is found out.
+        hashes: What the digests in URLs mean.
+        add_login: Told of the logins in URLs.
+        workers: How many at a time.
+        pump: That of the call.
+
+    Raises:
+        PuffinError: The first failure, which ends the others.
+    """
+    stop = CancelToken()
+    given = [] if pump.cancel is None else [pump.cancel]
+    token = CancelToken.any(stop, *given)  # type: ignore[arg-type]  # that of the caller is of this kind
+    failures: list[PuffinError] = []
+
+    def find(item: Req) -> None:
+        # A build waits for downloads in its turn, so it needs a pump of its own.
+        files = DirectFiles(add_login, hashes=hashes, sources=sources.beside(Relay(pump, token)))
+        try:
+            files.file(as_row(item, files))
+        except PuffinError as error:
+            failures.append(error)
+            stop.cancel("other sources failed")
+            raise
+
+    # Not the pool of the client: its work must never wait for its work.
+    pool = WorkerPool(min(workers, len(items)), name="puffin-sources")
+    try:
+        pool.map(find, items, pump=pump)
+    except PuffinError as error:
+        raise (failures or [error])[0] from None  # not that of one which was stopped for its sake
+    finally:
+        pool.close()
+
+
+def _names_sources(item: Req, target: Target, *, amended: bool) -> bool:
+    if isinstance(item, Editable):
+        return True
+    if isinstance(item, os.PathLike):
+        return not os.fspath(item).endswith(".whl")
+    if amended:
+        return False
+    row = requirement_row(item) if isinstance(item, str) else row_of(item)
+    is_wheel = row.url.partition("#")[0].endswith(".whl")
+    return bool(row.url) and not is_wheel and not row.gate and holds(row.marker, target)
