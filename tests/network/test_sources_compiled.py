@@ -1,6 +1,7 @@
-"""Small made projects in Rust and C, which need nothing but what their backends bring: the files of uv.
+"""Projects in Rust and C that need nothing but what their backends bring: the files of uv.
 
-Real projects for maturin need crates, which come from another registry than the index.
+Most are made for these tests: real ones for maturin need crates, which come from another registry than
+the index, unless they bring them along.
 """
 
 from __future__ import annotations
@@ -110,10 +111,17 @@ def write_tree(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
+def cargo() -> tuple[int, ...]:
+    """Return the version of the Cargo here, or skip the test."""
+    if shutil.which("cargo") is None:
+        pytest.skip("no cargo here")
+    return tuple(map(int, run("cargo", "--version").split()[1].split("-")[0].split(".")))
+
+
 @pytest.mark.parametrize("kind", PROJECTS)
 def test_what_is_compiled_works_and_is_what_uv_installs(kind, store, tmp_path):
-    if kind.startswith("maturin") and shutil.which("cargo") is None:
-        pytest.skip("no cargo here")
+    if kind.startswith("maturin"):
+        cargo()
     python, cache, phases = find_python("3.13"), Cache(store / "cache"), Phases()
     ours, other, third = (python.create_venv(tmp_path / tool / "env") for tool in ("ours", "uv", "third"))
     # Each builds in a tree of its own: what one leaves there must not help the other.
@@ -134,5 +142,34 @@ def test_what_is_compiled_works_and_is_what_uv_installs(kind, store, tmp_path):
     # The tree has not changed, so nothing is built.
     runner = FailingRunner()
     install_from_sources(third, asked, (), cache=cache, runner=runner)
+    assert runner.asked == []
+    assert recorded(Tree.of(third)) == recorded(Tree.of(ours))
+
+
+BRINGS_CRATES, NEEDS_RUST = "orjson==3.13.0", (1, 95)
+"""A project for maturin with all its crates in the sdist."""
+ASK_CRATES = "import orjson; print(orjson.dumps({'answer': 42}).decode())"
+
+
+def test_a_real_project_that_brings_its_crates_is_what_uv_installs(store, tmp_path):
+    if cargo() < NEEDS_RUST:
+        pytest.skip("the Rust here is too old")
+    python, cache, phases = find_python("3.13"), Cache(store / "cache"), Phases()
+    ours, other, third = (python.create_venv(tmp_path / tool / "env") for tool in ("ours", "uv", "third"))
+    asked = [BRINGS_CRATES], ["orjson"]
+
+    resolution, _ = install_from_sources(ours, *asked, cache=cache, reporter=phases.reporter)
+    uv_install_from_sources(other, *asked, cache=store / "uv-cache")
+
+    package = resolution.packages["orjson"]
+    assert (package.needs_build, package.metadata_from) == (True, "sdist")
+    assert phases.of == {"orjson": ["get-requires", "build-wheel"]}
+    assert run(ours.interpreter.path, "-I", "-B", "-c", ASK_CRATES) == '{"answer":42}\n'
+    assert any(path.endswith(".so") for path in Tree.of(ours).entries)
+    assert unexplained(Tree.of(ours), Tree.of(other)) == {}
+    assert recorded(Tree.of(ours)) == recorded(Tree.of(other))
+    assert ours.check(deep=True) == ()
+    runner = FailingRunner()
+    install_from_sources(third, *asked, cache=cache, runner=runner)
     assert runner.asked == []
     assert recorded(Tree.of(third)) == recorded(Tree.of(ours))
