@@ -22,6 +22,7 @@ from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api._model.git_url import parse_git_url
 from puffin_api._preparer.git import GitStore
 from puffin_api.testing import RecordingReporter
+from tests.integration.job_kit import tree as everything
 
 GIT = shutil.which("git")
 BACKEND = (
@@ -163,6 +164,14 @@ class Lab:
         with self.pump() as pump:
             return store.checkout(parsed, store.resolve(parsed, pump), pump, **options)
 
+    def around(self):
+        """What is around the cache, and must not change."""
+        return {
+            path: what
+            for path, what in everything(self.home.parent.parent).items()
+            if not path.startswith(os.path.relpath(self.layout.root, self.home.parent.parent))
+        }
+
     def all_bytes(self):
         """Everything in the cache, names included."""
         parts = []
@@ -189,6 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server.owner
         server.requests.append((self.command, self.path, body))
         login = self.headers.get("Authorization")
+        for name, value in self.headers.items():
+            server.headers.setdefault(name.lower(), []).append(value)
         server.logins.append(login)
         status = server.status(self.path)
         if status:
@@ -277,6 +288,8 @@ class GitServer:
         """Another server that has them, as it says."""
         self.requests = []
         self.logins = []
+        self.headers = {}
+        """Every value of each header, by its name in lower case."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.owner = self

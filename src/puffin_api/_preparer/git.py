@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _LFS_MISSING = "git-lfs-missing"
+_DESCRIPTIONS = ("pyproject.toml", "setup.py", "setup.cfg")
 _USUAL_TERMS = GitTerms()
 
 
@@ -253,17 +254,26 @@ def project_folder(checkout: Path, url: GitUrl) -> Path:
     """Return the folder of a checkout that the URL names.
 
     Raises:
-        RequirementInvalid: It is not there, is no folder, or is a link that leads out of the checkout.
+        RequirementInvalid: It is not there, is no folder, or leads out of the checkout by a link, itself or
+            with a file that says what the project is.
     """
     place = checkout / url.subdirectory
-    if not url.subdirectory:
-        return checkout
+    if url.subdirectory:
+        _check_inside(checkout, place, url)
+        if not place.is_dir():
+            hint = "Name one that is there at this revision, relative to the repository."
+            raise unusable(url, f"the repository has no folder {url.subdirectory}", hint=hint)
+        place = Path(place.resolve())
+    for name in _DESCRIPTIONS:
+        _check_inside(checkout, place / name, url)
+    return place
+
+
+def _check_inside(checkout: Path, place: Path, url: GitUrl) -> None:
     if not resolves_inside(checkout, place):
-        raise unusable(url, f"the folder {url.subdirectory} leads out of the repository")
-    if not place.is_dir():
-        hint = "Name one that is there at this revision, relative to the repository."
-        raise unusable(url, f"the repository has no folder {url.subdirectory}", hint=hint)
-    return Path(place.resolve())
+        what = "folder" if place.is_dir() else "file"
+        name = place.relative_to(checkout).as_posix()
+        raise unusable(url, f"the {what} {name} leads out of the repository")
 
 
 def _check_may_start(url: GitUrl, call: GitCall) -> None:

@@ -9,7 +9,7 @@ import attrs
 from puffin_api._fs import remove_tree
 from puffin_api._model.git_url import submodule_url
 from puffin_api._preparer import git_tree
-from puffin_api._preparer.git_failures import in_submodule, local_error, unusable
+from puffin_api._preparer.git_failures import in_submodule, local_error, refused_path, unusable
 from puffin_api._preparer.git_program import GitFailed, is_ssh
 from puffin_api.errors import Cancelled, PuffinError, RequirementInvalid
 
@@ -76,7 +76,9 @@ class GitCheckouts:
                 return
         try:
             self._write_own_files(url, commit, tree, call)
-        except (GitFailed, FileNotFoundError):
+        except (GitFailed, FileNotFoundError) as failure:
+            if isinstance(failure, GitFailed) and (path := refused_path(failure)):
+                raise unusable(url, f"it holds a path that git does not write: {path}") from failure
             # Something of the database must be damaged: all of it is fetched anew.
             own = self.repositories.database(url, call)
             with self.repositories.held(own.lock, f"mending {url.url}", call):

@@ -47,10 +47,19 @@ _REFUSED = re.compile(
     r"|find remote ref|did not send all necessary objects"
 ).search
 
+# Names that would lead out of the tree or into its repository, here or on other file systems.
+_BAD_PATH = re.compile(r"^error: invalid path '(.*)'$", re.IGNORECASE | re.MULTILINE).search
+
 
 def is_refusal(failure: GitFailed) -> bool:
     """Tell whether to ask the server for more than is needed."""
     return _REFUSED(failure.output) is not None
+
+
+def refused_path(failure: GitFailed) -> str:
+    """Return the path in a commit that git refuses to write, empty where that is not what failed."""
+    match = _BAD_PATH(failure.output)
+    return match[1] if match is not None else ""
 
 
 def remote_error(failure: GitFailed, url: GitUrl, cache: Path) -> PuffinError | None:
