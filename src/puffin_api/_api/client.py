@@ -128,6 +128,7 @@ class Client:
             env=env,
             credentials=credentials,
             offline=offline,
+            must_ask=(refresh or Refresh.none()).covers,
         )
 
     @classmethod

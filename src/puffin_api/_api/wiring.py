@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from puffin_api._api.cache import Cache
     from puffin_api._api.client import Client
     from puffin_api._client.crawler import Build, CallSource
+    from puffin_api._client.http_cache import Policy
     from puffin_api._client.registry import Registry
     from puffin_api._concurrency import Pump, WorkerPool
     from puffin_api._model.cached import CachedWheel
@@ -147,8 +148,10 @@ class ClientParts:
         env: Mapping[str, str] | None = None,
         credentials: CredentialProvider | None = None,
         offline: bool = False,
+        must_ask: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._cache = cache
+        self._must_ask = must_ask
         self.env = dict(env or {})
         """Variables for child processes: backends and git."""
         self._credentials = credentials
@@ -239,6 +242,9 @@ class ClientParts:
             layout=layout,
             scratch=store.scratch,
             fetch=self._fetch,
+            fetch_newer=self._fetch_newer,
+            entries=self.cache.entries,
+            must_ask=self._must_ask,
             repositories=lambda: self.repositories,
             env=self.env,
             layers=self.cache.layers,
@@ -343,3 +349,11 @@ class ClientParts:
         self.registry.metadata.note_verified(file.row(), target)
         pump.note_received(target.stat().st_size)
         return digests
+
+    def _fetch_newer(
+        self, file: DistFile, target: Path, /, *, known: Policy | None, pump: Pump
+    ) -> tuple[Mapping[str, str] | None, Policy]:
+        digests, policy = self.registry.fetcher.fetch_newer(file, target, known=known, pump=pump)
+        if digests is not None:
+            pump.note_received(target.stat().st_size)
+        return digests, policy

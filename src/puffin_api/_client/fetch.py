@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 
+from puffin_api._client.http_cache import Policy
 from puffin_api._client.retry import Retries
 from puffin_api._concurrency import SILENT
 from puffin_api._model.events import FetchFinished, FetchProgress, FetchStarted
 from puffin_api._model.file import DistFile
-from puffin_api._urls import redact
+from puffin_api._urls import redact, resource
 from puffin_api.errors import ConnectFailed, DiskFull, HashMismatch, OfflineMiss, ServerError, TimedOut
 
 TYPE_CHECKING = False
@@ -61,7 +63,28 @@ class Fetcher:
             DiskFull: They cannot be stored.
         """
         wanted = file if isinstance(file, DistFile) else DistFile.of(file)
-        transfer = _Transfer(wanted, target, pump)
+        return self._fetch(_Transfer(wanted, target, pump))
+
+    def fetch_newer(
+        self, file: DistFile, target: Path, *, known: Policy | None = None, pump: Pump = SILENT
+    ) -> tuple[dict[str, str] | None, Policy]:
+        """Write a file to ``target``, unless the server says that one is still what it has.
+
+        Args:
+            file: The file.
+            target: Where to.
+            known: The policy of the answer that is known.
+            pump: Hears of it.
+
+        Returns:
+            The digests, None where nothing was written; and the policy of this answer. Errors as above.
+        """
+        transfer = _Transfer(file, target, pump, conditions=known.revalidation_headers() if known else {})
+        digests = self._fetch(transfer)
+        return (None if transfer.is_unchanged else digests), transfer.policy(known)
+
+    def _fetch(self, transfer: _Transfer) -> dict[str, str]:
+        wanted, pump = transfer.file, transfer.pump
         pump.check()
         task = pump.begin(
             lambda t: FetchStarted(task=t, kind="file", name=wanted.filename, total=wanted.size),
@@ -77,7 +100,7 @@ class Fetcher:
             transfer.discard()
             raise
         finally:
-            pump.end(task, lambda: FetchFinished(task=task, received=transfer.received, error=failure))
+            pump.end(task, lambda: transfer.finished(failure))
         return digests
 
     def _run(self, transfer: _Transfer) -> dict[str, str]:
@@ -98,7 +121,7 @@ class Fetcher:
                 path=str(transfer.target),
                 needed=file.size,
             ) from error
-        return transfer.verified()
+        return {} if transfer.is_unchanged else transfer.verified()
 
     def _download(self, transfer: _Transfer) -> None:
         url = transfer.file.url
@@ -125,25 +148,39 @@ class Fetcher:
 class _Transfer:
     """One file on its way: how much has come, and the digests so far."""
 
-    def __init__(self, file: DistFile, target: Path, pump: Pump) -> None:
+    def __init__(
+        self, file: DistFile, target: Path, pump: Pump, *, conditions: Mapping[str, str] | None = None
+    ) -> None:
         self.file = file
         self.target = target
         self.pump = pump
         self.task = 0
         self.received = 0
+        self.is_unchanged = False
+        """Whether the server said so of the file that is known."""
+        self._conditions = conditions or {}
+        self._answer: Mapping[str, str] = {}
+        self._is_redirected = False
         self._validator = ""
         self._hashers = self._new_hashers()
 
     def headers(self) -> dict[str, str]:
         """Ask for the bytes as they are, and for the rest only where we know that it is the same file."""
         fields = {"Accept-Encoding": "identity"}
-        if self.received and self._validator:
+        if not self.received:
+            fields |= self._conditions
+        elif self._validator:
             fields |= {"Range": f"bytes={self.received}-", "If-Range": self._validator}
         return fields
 
     def receive(self, response: Response) -> None:
         """Store what comes; starts over unless the server sends just what is missing."""
         url = redact(response.url)
+        self._answer = response.headers
+        self._is_redirected = resource(response.url) != resource(self.file.url)
+        if response.status == 304 and self._conditions and not self.received:
+            self.is_unchanged = True
+            return
         if response.status not in (200, 206):
             raise ServerError(
                 f"{url} answered {response.status} for a file that the index lists",
@@ -227,6 +264,20 @@ class _Transfer:
                 expected=list(allowed),
                 actual=f"sha256:{digests['sha256']}",
             )
+
+    def policy(self, known: Policy | None) -> Policy:
+        """Return how long the answer may be used, and how to ask again."""
+        now = time.time()
+        policy = Policy.of(self._answer, now)
+        if known is not None and self.is_unchanged:
+            policy = known.renewed(self._answer, now)
+        if self._is_redirected:
+            policy.lifetime = 0.0  # of the place that it led to; tomorrow it may lead elsewhere
+        return policy
+
+    def finished(self, failure: str) -> FetchFinished:
+        """Return the event for the end."""
+        return FetchFinished(task=self.task, received=self.received, cached=self.is_unchanged, error=failure)
 
     def discard(self) -> None:
         """Leave nothing behind."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -13,7 +12,6 @@ import attrs
 from puffin_api._cache.keys import digest as _key
 from puffin_api._cache.layout import Bucket, git_kind, path_kind
 from puffin_api._cache.mending import clear_for_file, in_folder, make_folder, write_file
-from puffin_api._concurrency import OnceMap
 from puffin_api._fs import rename
 from puffin_api._model.direct_url import DirInfo, VcsInfo
 from puffin_api._model.git_url import parse_git_url
@@ -21,9 +19,10 @@ from puffin_api._preparer.freshness_keys import freshness_keys
 from puffin_api._preparer.git import project_folder
 from puffin_api._preparer.source_archive import unpack_source
 from puffin_api._preparer.source_tree import tree_stamp
+from puffin_api._preparer.url_archives import ARCHIVE, UrlArchives, sha256
 from puffin_api._preparer.wheel_index import wheel_kind
 from puffin_api._urls import url_to_path
-from puffin_api.errors import OfflineMiss, RequirementInvalid
+from puffin_api.errors import RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,15 +30,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from puffin_api._cache.layout import CacheLayout
+    from puffin_api._cache.store import EntryStore
     from puffin_api._concurrency import Pump
     from puffin_api._model.file import DistFile
     from puffin_api._preparer.git import GitStore
     from puffin_api._preparer.prepare import Fetch
     from puffin_api._preparer.telling import Telling
+    from puffin_api._preparer.url_archives import FetchNewer
     from puffin_api._preparer.workbench import Workbench
 
 _UNNAMED = "unnamed"
-_ARCHIVE = "source.archive"
 
 
 @attrs.frozen
@@ -62,6 +62,9 @@ class SourcePlaces:
         layout: Where the cache keeps what.
         scratch: Gives an empty folder of the cache that is removed at the end.
         fetch: Downloads an archive and checks its digests.
+        fetch_newer: The same, unless the one that is known still holds.
+        entries: Where notes are kept.
+        must_ask: Tells for a project whether a server is to be asked, however good its last answer is.
         repositories: Gives the store of git repositories.
         env: What ``env`` keys of freshness are looked up in.
         layers: Caches that are only read.
@@ -73,6 +76,9 @@ class SourcePlaces:
         layout: CacheLayout,
         scratch: Callable[[], AbstractContextManager[Path]],
         fetch: Fetch,
+        fetch_newer: FetchNewer,
+        entries: EntryStore,
+        must_ask: Callable[[str], bool],
         repositories: Callable[[], GitStore],
         env: Mapping[str, str],
         layers: Sequence[CacheLayout] = (),
@@ -83,7 +89,16 @@ class SourcePlaces:
         self._repositories = repositories
         self._env = env
         self._layers = layers
-        self._digests: OnceMap[str, Mapping[str, str]] = OnceMap()
+        self._urls = UrlArchives(
+            layout=layout,
+            entries=entries,
+            scratch=scratch,
+            fetch=fetch_newer,
+            folder=lambda file, digests: self._archive_place(file, digests).folder,
+            last_kept=self._last_kept,
+            move=self._move,
+            must_ask=must_ask,
+        )
 
     def find(self, file: DistFile, pump: Pump) -> Place:
         """Return the place for the present state of some sources.
@@ -177,44 +192,26 @@ class SourcePlaces:
         """Return the archive, from the cache if its digest is right there."""
         if file.url.startswith("file:"):
             return local_path(file.url)
-        kept = place.folder / _ARCHIVE
-        if _sha256(kept) != place.digests["sha256"]:
+        kept = place.folder / ARCHIVE
+        if sha256(kept) != place.digests["sha256"]:
             self._keep(file, kept, scratch, pump)
         return kept
 
     def _find_digests(self, file: DistFile, pump: Pump) -> Mapping[str, str]:
         if file.url.startswith("file:"):
-            return {"sha256": _sha256(local_path(file.url)) or _missing(file.url)}
-
-        def find() -> Mapping[str, str]:
-            with self._scratch() as scratch:
-                try:
-                    found = self._fetch(file, scratch / _ARCHIVE, pump=pump) or {}
-                except OfflineMiss:
-                    kept = self._last_kept(file)
-                    if kept is None:
-                        raise
-                    return {"sha256": _sha256(kept)}
-                digests = {**found, "sha256": _sha256(scratch / _ARCHIVE)}
-                self._move(scratch / _ARCHIVE, self._archive_place(file, digests).folder / _ARCHIVE)
-                return digests
-
-        try:
-            return self._digests.run(file.url, find)
-        except BaseException:
-            self._digests.forget(file.url)
-            raise
+            return {"sha256": sha256(local_path(file.url)) or _missing(file.url)}
+        return self._urls.digests(file, pump)
 
     def _last_kept(self, file: DistFile) -> Path | None:
         """Return the last archive that was kept of a URL, whole."""
         folders = [self._layout.built(wheel_kind(file), name) for name in {file.name, _UNNAMED} - {""}]
-        kept = [path for folder in folders for path in folder.glob(f"*/{_ARCHIVE}")]
-        whole = [path for path in kept if path.parent.name.startswith(_sha256(path)[:32] or "?")]
+        kept = [path for folder in folders for path in folder.glob(f"*/{ARCHIVE}")]
+        whole = [path for path in kept if path.parent.name.startswith(sha256(path)[:32] or "?")]
         return max(whole, key=lambda path: path.stat().st_mtime, default=None)
 
     def _keep(self, file: DistFile, kept: Path, scratch: Path, pump: Pump) -> None:
-        self._fetch(file, scratch / _ARCHIVE, pump=pump)
-        self._move(scratch / _ARCHIVE, kept)
+        self._fetch(file, scratch / ARCHIVE, pump=pump)
+        self._move(scratch / ARCHIVE, kept)
 
     def _move(self, archive: Path, kept: Path) -> None:
         clear_for_file(kept)
@@ -251,15 +248,6 @@ def _read_name(note: Path) -> str:
     except (OSError, ValueError):
         return ""
     return name if check == _key("name", name) else ""
-
-
-def _sha256(path: Path) -> str:
-    """Return the digest of a file, empty where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def _missing(url: str) -> str:
