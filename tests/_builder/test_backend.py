@@ -116,6 +116,25 @@ def test_a_wrong_declaration_is_refused(tree, text, reason):
     assert reason in str(refusal(declare(tree, text)))
 
 
+def test_a_byte_order_mark_is_refused_with_advice(tree):
+    (tree / "pyproject.toml").write_bytes(b"\xef\xbb\xbf[build-system]\nrequires = []\n")
+
+    with pytest.raises(BuildFailed, match="byte order mark") as caught:
+        Backend.read(tree)
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "{b = " * 100_000])
+def test_what_is_nested_too_deeply_is_refused(tree, text):
+    (tree / "pyproject.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(BuildFailed, match="is not valid TOML") as caught:
+        Backend.read(tree)
+
+    assert caught.value.phase == "read"
+
+
 def test_text_that_is_not_utf8_is_refused(tree):
     (tree / "pyproject.toml").write_bytes(b"# \xff\n[build-system]\nrequires = []\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import threading
@@ -311,6 +312,21 @@ def test_a_result_that_is_forged(workshop, text):
     assert "the result of the build backend is" in str(error)
 
 
+def test_a_wheel_whose_name_is_no_text(workshop):
+    lines = [
+        "name = 'app\\udcff-1.0-py3-none-any.whl'",
+        "made = write_wheel(wheel_directory)",
+        "os.rename(os.path.join(wheel_directory, made), os.path.join(wheel_directory, name))",
+        "return name",
+    ]
+
+    error = failure(workshop, workshop.tree(hook(*lines)))
+
+    assert error.phase == "check"
+    str(error).encode()
+    json.dumps(error.to_dict()).encode()
+
+
 def test_a_long_value_is_shown_in_part(workshop):
     error = failure(workshop, workshop.tree(hook("return 'x' * 100000")))
 
@@ -428,6 +444,12 @@ def test_what_a_backend_leaves_running_ends_with_it(workshop, pipe, end):
     pipe.read_to_end()
 
 
+def test_a_backend_that_kills_who_waits_for_it(workshop):
+    error = failure(workshop, workshop.tree(hook("os.kill(os.getppid(), 9)", "os._exit(0)")))
+
+    assert error.exit_code == -9
+
+
 # ---------------------------------------------------------------------------------------------
 # It is not the fault of the backend
 
@@ -489,6 +511,21 @@ def test_a_backend_that_prints_a_hundred_megabytes(workshop):
     os.unlink(error.log_path)  # pytest keeps the folders of three runs
 
 
+@pytest.mark.parametrize("end", ["raise SystemExit(1)", "return write_wheel(wheel_directory)"])
+def test_a_backend_that_prints_megabytes_without_a_line_break(workshop, end):
+    lines = ["for _ in range(400): os.write(1, b'x' * 100_000)", "os.write(1, b'the end')", end]
+    tree = workshop.tree(hook(*lines))
+
+    if "return" in end:
+        assert workshop.wheel(tree).is_file()
+    else:
+        (tail,) = failure(workshop, tree).log_tail
+        assert len(tail) <= 2100
+        assert tail.endswith("the end")
+    heard = [event.line for event in workshop.reporter.of(BuildOutput)]
+    assert max(map(len, heard)) <= 2100
+
+
 def test_a_backend_that_prints_no_text(workshop):
     lines = ["os.write(2, bytes(range(256)))", "sys.stdout.write('\\udc80\\n')", "raise OSError('last')"]
 
@@ -527,6 +564,20 @@ def test_a_backend_that_prints_a_login(workshop):
             id="removes the log",
         ),
         pytest.param(["os.setsid()"], id="leaves its group"),
+        pytest.param(["import shutil", "shutil.rmtree(os.getcwd())"], id="removes its tree"),
+        pytest.param(
+            [
+                "import tempfile",
+                "place = tempfile.mkdtemp()",
+                "for folder in (place, os.environ['VIRTUAL_ENV'], wheel_directory):",
+                "    os.makedirs(folder + '/a/b')",
+                "    open(folder + '/a/b/file', 'w').close()",
+                "    os.chmod(folder + '/a/b/file', 0o400)",
+                "    os.chmod(folder + '/a/b', 0)",
+                "    os.chmod(folder + '/a', 0o500)",
+            ],
+            id="leaves what may not be written",
+        ),
         pytest.param(
             ["import atexit", "atexit.register(os.write, 1, b'bye')"], id="does something at its exit"
         ),

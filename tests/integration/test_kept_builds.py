@@ -346,6 +346,43 @@ def test_what_somebody_has_removed_is_made_anew(job, what):
     assert job.leftovers == []
 
 
+def test_a_backend_that_removes_its_tree_is_asked_anew(job):
+    code = (
+        "_prepare = prepare_metadata_for_build_wheel\n"
+        "def prepare_metadata_for_build_wheel(*a, **k):\n"
+        "    import shutil; found = _prepare(*a, **k); shutil.rmtree(os.getcwd()); return found\n"
+    )
+    resolution = job.serve(code).resolve()
+
+    job.install(resolution)
+
+    assert job.hooks == ANEW
+    assert job.leftovers == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_what_a_backend_leaves_running_spoils_no_result(job):
+    """It has left its group, and fills the tree while that is being removed."""
+    code = (
+        "_wheel = build_wheel\n"
+        "def build_wheel(*a, **k):\n"
+        "    import time\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid(); end = time.monotonic() + 3; count = 0\n"
+        "        while time.monotonic() < end:\n"
+        "            count += 1\n"
+        "            try: open('f%d' % count, 'w').close()\n"
+        "            except OSError: break\n"
+        "        os._exit(0)\n"
+        "    time.sleep(0.2)\n"
+        "    return _wheel(*a, **k)\n"
+    )
+
+    job.install(job.serve(code).resolve())
+
+    assert job.hooks == ONCE
+
+
 def test_a_tree_that_has_changed_since_is_built_anew(make_client, make_venv, serve, journal, tmp_path):
     tree = write_tree(tmp_path / "tree", project(journal, code=TELLING))
     client, environment = make_client(serve()), make_venv()

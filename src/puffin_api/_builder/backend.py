@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import tomllib
@@ -110,14 +111,22 @@ class _Reader:
 
     def _document(self) -> Mapping[str, object] | None:
         try:
-            text = (self.tree / "pyproject.toml").read_bytes().decode("utf-8")
-            return tomllib.loads(text.replace("\r\n", "\n"))
+            data = (self.tree / "pyproject.toml").read_bytes()
+            self._check_start(data)
+            return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._bad(f"pyproject.toml cannot be read: {error.strerror}") from error
-        except ValueError as error:  # UnicodeDecodeError, TOMLDecodeError
+        except (ValueError, RecursionError) as error:  # UnicodeDecodeError, TOMLDecodeError
             raise self._bad(f"pyproject.toml is not valid TOML: {error}") from error
+
+    def _check_start(self, data: bytes) -> None:
+        if data.startswith(codecs.BOM_UTF8):
+            raise self._bad(
+                "pyproject.toml begins with a byte order mark, which TOML does not know",
+                hint="Save it as UTF-8 without a signature.",
+            )
 
     def _texts(self, table: Mapping[str, object], key: str) -> tuple[str, ...]:
         value = table[key]

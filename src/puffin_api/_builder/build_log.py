@@ -82,8 +82,12 @@ class BuildLog:
                 data = file.read(_TAIL_BYTES)
         except OSError:
             return ()
-        lines = data.split(b"\n")
-        told = _without_our_frames(map(readable, lines if begin == start else lines[1:]))
+        first, *lines = data.split(b"\n")
+        if begin == start:
+            lines = [first, *lines]
+        elif not any(lines):  # there is no line whose beginning we have
+            lines = [first[-_LONGEST_LINE:]]
+        told = _without_our_frames(map(readable, lines))
         return tuple(line for line in told if line.strip())[-_TAIL_LINES:]
 
     def remove(self) -> None:

@@ -64,7 +64,7 @@ class Workbench:
         """An empty folder when it is first asked for."""
         if self._folder is None:
             self._folder = self._make_folder()
-            self._belongings.callback(remove_tree, self._folder)
+            self._belongings.callback(_remove, self._folder)
         return self._folder
 
     def enter(self, context: AbstractContextManager[T]) -> T:
@@ -94,6 +94,13 @@ class Workbench:
         other._folder, self._folder = self._folder, None
         other._belongings = self._belongings.pop_all()
         return other
+
+
+def _remove(folder: Path) -> None:
+    # What a backend left running may still write there: no reason to lose what was built, and upkeep
+    # of the cache removes what is left.
+    with contextlib.suppress(OSError):
+        remove_tree(folder)
 
 
 class KeptBuild:
@@ -194,6 +201,5 @@ def _end_all(builds: dict[Hashable, KeptBuild]) -> None:
 
 def _end(builds: Iterable[KeptBuild]) -> None:
     for kept in builds:
-        # Nobody waits for it, and upkeep of the cache removes what is left.
-        with contextlib.suppress(OSError), kept.bench:
+        with contextlib.suppress(OSError), kept.bench:  # nobody waits for it
             pass
