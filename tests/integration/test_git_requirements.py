@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import pytest
 
-from puffin_api import Installer, PuffinError
-from puffin_api.errors import ResolutionFailed
-from puffin_api.model import VcsInfo
+from puffin_api import CancelToken, Installer, PuffinError
+from puffin_api.errors import Cancelled, ResolutionFailed
+from puffin_api.model import FetchFinished, FetchStarted, VcsInfo
+from puffin_api.testing import RecordingReporter
 from tests._preparer.git_kit import GitServer, Repository, git_env, needs_git, needs_server
-from tests.integration.job_kit import versions, wheel
+from tests.integration.job_kit import check_pairs, versions, wheel
 from tests.integration.source_kit import Journal, project, resolve
 
 pytestmark = needs_git
@@ -260,6 +262,33 @@ def test_credentials_are_used_and_never_shown(make_client, make_venv, repository
         for path in (tmp_path / folder).rglob("*"):
             assert "s3cret" not in str(path)
             assert not (path.is_file() and not path.is_symlink() and b"s3cret" in path.read_bytes())
+
+
+@needs_server
+def test_a_resolution_that_waits_for_a_server_is_cancelled(make_client, make_venv, repository, env, tmp_path):
+    token, reporter, released = CancelToken(), RecordingReporter(), threading.Event()
+    with GitServer(tmp_path / "served", login=("user", "s3cret")) as server:
+
+        def hang(path):
+            if path.endswith("git-upload-pack") and len(server.requests) > 4:
+                token.cancel("enough")  # by now git fetches, and waits for us
+                released.wait(60)
+            return 0
+
+        server.status = hang
+        client, environment = make_client(env=env), make_venv()
+        wanted = f"demo @ {server.url('demo/.git', 'user:s3cret')}@v1"
+        with pytest.raises(Cancelled):
+            resolve(client, environment, wanted, cancel=token, reporter=reporter)
+        assert not released.is_set()
+        released.set()
+
+    check_pairs(reporter.events)
+    started = [event for event in reporter.events if isinstance(event, FetchStarted)]
+    finished = [event.error for event in reporter.events if isinstance(event, FetchFinished)]
+    assert {event.name for event in started} == {server.url("demo/.git").removeprefix("git+")}
+    assert finished == ["", "cancelled"]
+    assert list((tmp_path / "cache" / ".tmp").iterdir()) == []
 
 
 @needs_server
