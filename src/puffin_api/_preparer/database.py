@@ -220,12 +220,15 @@ class SourceDatabase:
     ) -> Described:
         editable = _is_editable(file)
         build = bench.enter(terms.open(tree, package=file.name, source=place.title))
-        made = build.metadata(bench.folder, editable=editable)
+        with self._places.noting(file, terms.pump):
+            made = build.metadata(bench.folder, editable=editable)
         dist_info = made
         if dist_info is None:
             if terms.policy is BuildPolicy.METADATA_ONLY:
                 raise _forbidden(file, "its backend gives metadata only with a wheel")
-            wheel = self._store_wheel(file, place, terms, build, build.wheel(bench.folder, editable=editable))
+            with self._places.noting(file, terms.pump):
+                built = build.wheel(bench.folder, editable=editable)
+            wheel = self._store_wheel(file, place, terms, build, built)
             dist_info = wheel.archive / "files" / wheel.manifest.dist_info
         text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
@@ -315,7 +318,8 @@ class SourceDatabase:
         build: Build,
         metadata: Path | None = None,
     ) -> CachedWheel:
-        made = build.wheel(bench.folder, editable=_is_editable(file), metadata_directory=metadata)
+        with self._places.noting(file, terms.pump):
+            made = build.wheel(bench.folder, editable=_is_editable(file), metadata_directory=metadata)
         wheel = self._store_wheel(file, place, terms, build, made)
         if _rank(made.name, terms.target) is None:
             raise BuildForbidden(

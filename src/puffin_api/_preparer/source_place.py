@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import attrs
@@ -15,6 +15,7 @@ from puffin_api._cache.mending import clear_for_file, in_folder, make_folder, wr
 from puffin_api._fs import rename
 from puffin_api._model.direct_url import DirInfo, VcsInfo
 from puffin_api._model.git_url import parse_git_url
+from puffin_api._preparer.build_outputs import noting, read_outputs
 from puffin_api._preparer.freshness_keys import freshness_keys
 from puffin_api._preparer.git import project_folder
 from puffin_api._preparer.source_archive import unpack_source
@@ -163,7 +164,19 @@ class SourcePlaces:
 
     def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
         """Return a text that changes when something changes in a local tree that may matter."""
-        return tree_stamp(tree, freshness_keys(tree, editable=editable), env=self._env, pump=pump)
+        keys = freshness_keys(tree, editable=editable)
+        outputs = read_outputs(self._outputs_note(tree))
+        return tree_stamp(tree, keys, env=self._env, outputs=outputs, pump=pump)
+
+    def noting(self, file: DistFile, pump: Pump) -> AbstractContextManager[None]:
+        """Note what a build writes into a local tree, so that it is no change; copies need no note."""
+        if file.origin is None or not isinstance(file.origin.info, DirInfo):
+            return nullcontext()
+        tree = local_path(file.url)
+        return noting(tree, self._outputs_note(tree), root=self._layout.root, pump=pump)
+
+    def _outputs_note(self, tree: Path) -> Path:
+        return self._layout.bucket(Bucket.BUILT_WHEELS) / path_kind(tree) / "outputs.metadata"
 
     def open(self, file: DistFile, place: Place, bench: Workbench, pump: Pump, telling: Telling) -> Path:
         """Return the tree, in which a build may write: the user's own one, or a copy on the bench.
