@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from puffin_api import Cache, Editable, Environment
 from puffin_api._testing.doubles import FailingRunner
+from puffin_api.model import InstalledDistribution
 from tests.network.conftest import find_python
 from tests.network.interop_kit import Tree
-from tests.network.other_tools import run
+from tests.network.other_tools import import_all, run
 from tests.network.sources_kit import (
     Phases,
     install_from_sources,
@@ -35,6 +37,12 @@ class Project:
     version: str
     source: str
     """A module of it."""
+    others: tuple[str, ...] = ()
+    """Its top-level modules but for the one of that."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        return tuple(sorted({self.module.partition(".")[0], *self.others}))
 
     @property
     def module(self) -> str:
@@ -46,9 +54,12 @@ PROJECTS = {
     "setuptools": Project("iniconfig", "2.3.1", "src/iniconfig/__init__.py"),  # a .pth file
     "setup.py": Project("docopt", "0.6.2", "docopt.py"),  # an import hook
     "flit": Project("idna", "3.20", "idna/__init__.py"),
-    "hatchling": Project("attrs", "26.1.0", "src/attr/__init__.py"),
+    "hatchling": Project("attrs", "26.1.0", "src/attr/__init__.py", ("attrs",)),
     "poetry": Project("tomlkit", "0.15.2", "tomlkit/__init__.py"),
     "pdm": Project("findpython", "0.9.0", "src/findpython/__init__.py"),
+    "flit_scm": Project("exceptiongroup", "1.3.0", "src/exceptiongroup/__init__.py"),
+    "in-c": Project("lazy-object-proxy", "1.10.0", "src/lazy_object_proxy/simple.py"),
+    "namespace": Project("zope.interface", "6.4", "src/zope/interface/__init__.py"),
     "scikit-build": Project("pybind11", "3.1.0", "pybind11/__init__.py"),  # an import hook of its own
 }
 
@@ -64,6 +75,12 @@ class Developed:
     other_tree: Path
     other: Environment
     phases: Phases
+
+    @property
+    def installed(self) -> InstalledDistribution:
+        found = self.environment.installed().get(canonicalize_name(self.project.name))
+        assert found is not None
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +114,18 @@ def test_files_are_those_that_uv_installs(developed):
 
 
 def test_it_is_listed_as_editable_with_its_tree(developed):
-    [installed] = [dist for dist in developed.environment.installed() if dist.name == developed.project.name]
+    installed = developed.installed
 
     assert (installed.version, installed.editable) == (developed.project.version, True)
     assert installed.direct_url is not None
     assert installed.direct_url.url == developed.tree.as_uri()
     assert developed.environment.check(deep=True) == ()
+
+
+def test_its_modules_are_found_in_its_tree(developed):
+    installed = developed.installed
+
+    assert installed.modules() == developed.project.modules
 
 
 def test_no_whole_wheel_is_built(developed):
@@ -135,3 +158,42 @@ def test_a_change_of_the_source_is_seen_at_once(developed):
     after = run(python, "-I", "-B", "-W", "ignore", "-c", ask)
 
     assert (before, after) == ("as it was\n", "changed\n")
+
+
+MODES = {
+    "strict": ("docopt", "0.6.2", {"editable_mode": "strict"}),
+    "compat": ("docopt", "0.6.2", {"editable_mode": "compat"}),
+    "strict-src": ("iniconfig", "2.3.1", {"editable_mode": "strict"}),
+    "strict-c": ("markupsafe", "3.0.4", {"editable_mode": "strict"}),
+    "inplace": ("pybind11", "3.1.0", {"editable.mode": "inplace"}),
+    "meson": ("memory-allocator", "0.2.1", {"editable-verbose": "true"}),
+}
+"""Project and settings by what is to be tried."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_of_a_backend_gives_what_uv_gets(mode, store, tmp_path):
+    name, version, settings = MODES[mode]
+    python = find_python(PYTHON)
+    ours, other = (python.create_venv(tmp_path / tool / "env") for tool in ("ours", "uv"))
+    mine, theirs = (unpack_sdist(name, version, tmp_path / who) for who in ("mine", "else"))
+
+    install_from_sources(
+        ours, [Editable(path=mine)], (), cache=Cache(store / "cache"), config_settings=settings
+    )
+    given = [part for key, value in settings.items() for part in ("--config-setting", f"{key}={value}")]
+    uv_install_from_sources(other, ["-e", theirs, *given], (), cache=store / "uv-cache")
+
+    assert recorded(Tree.of(ours)) == recorded(Tree.of(other))
+    different = unexplained(Tree.of(ours), Tree.of(other))
+    for path in different:
+        text, expected = ((env.root / path).read_text(encoding="utf-8") for env in (ours, other))
+        assert text.replace(str(mine), str(theirs)) == expected
+    assert different, "something leads to the tree"
+    [installed] = [dist for dist in ours.installed() if dist.name == name]
+    assert installed.modules() == (name.replace("-", "_"),)
+    assert installed.editable
+    if (
+        mode != "meson"
+    ):  # which builds at each import, with programs that were in the environment of the build
+        assert import_all(ours.interpreter.path, list(installed.modules()), tmp_path) == {}

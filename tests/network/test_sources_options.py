@@ -12,7 +12,7 @@ import pytest
 
 from puffin_api import Cache, Environment, Installer, Resolver
 from puffin_api._testing.doubles import FailingRunner
-from puffin_api.errors import BuildFailed
+from puffin_api.errors import BuildFailed, HashMismatch
 from puffin_api.model import BuildSettings
 from tests.network.conftest import find_python, open_client
 from tests.network.interop_kit import Tree
@@ -21,6 +21,7 @@ from tests.network.sources_kit import (
     install_from_sources,
     recorded,
     unexplained,
+    unpack_sdist,
     uv_install_from_sources,
 )
 
@@ -173,7 +174,7 @@ def test_who_asks_at_the_same_time_waits_for_the_one_build(store, make_environme
         list(threads.map(install, range(2)))
 
     phases = [phase for phases in heard for phase in phases.of.get("pyasn", [])]
-    assert sorted(phases) == ["build-wheel", "get-requires", "get-requires", "prepare-metadata"]
+    assert sorted(phases) == ["build-wheel", "get-requires", "prepare-metadata"]
     first, second = map(Tree.of, environments)
     # A RECORD has the digests of scripts, and these name their interpreter.
     assert first.differences(second, besides={"RECORD"}) == {}
@@ -198,3 +199,73 @@ def test_an_archive_by_url_and_by_path_is_what_uv_installs(store, make_environme
     assert [origin.url for origin in mine if origin] == [url]
     assert [origin.url for origin in theirs if origin] == [url]
     assert third == mine
+
+
+def archive_of(store: Path, name: str, version: str, file: str) -> str:
+    """Return the address of an sdist of the index, and its digest as a fragment."""
+    with open_client(Cache(store / "cache")) as client:
+        [found] = [entry for entry in client.project(name).files if entry.filename == file]
+    assert found.version == version
+    return f"{found.url}#sha256={found.hashes['sha256']}"
+
+
+STATIC, DYNAMIC = ("iniconfig", "2.3.1", "iniconfig-2.3.1.tar.gz"), ("docopt", "0.6.2", "docopt-0.6.2.tar.gz")
+
+
+@pytest.mark.parametrize("sdist", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+def test_an_archive_by_url_may_come_with_its_digest(sdist, store, make_environment):
+    ours, other = make_environment("ours"), make_environment("uv")
+    name, version, _ = sdist
+    address = archive_of(store, *sdist)
+    url, _, digest = address.partition("#sha256=")
+
+    install_from_sources(ours, [f"{name} @ {address}"], (), cache=Cache(store / "cache"))
+    uv_install_from_sources(other, [f"{name} @ {address}"], (), cache=store / "uv-cache")
+
+    assert unexplained(Tree.of(ours), Tree.of(other)) == {}
+    [installed], [expected] = ours.installed(), other.installed()
+    assert (installed.version, expected.version) == (version, version)
+    assert installed.direct_url.to_dict() == {
+        "url": url,
+        "archive_info": {"hash": f"sha256={digest}", "hashes": {"sha256": digest}},
+    }
+    assert expected.direct_url.url == url
+
+
+@pytest.mark.parametrize("sdist", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+def test_no_code_of_an_archive_with_another_digest_is_run(sdist, store, make_environment, tmp_path):
+    environment, runner = make_environment("env"), FailingRunner()
+    before = Tree.of(environment)
+    url, _, digest = archive_of(store, *sdist).partition("#sha256=")
+
+    with pytest.raises(HashMismatch) as caught:
+        install_from_sources(
+            environment,
+            [f"{sdist[0]} @ {url}#sha256={'0' * 64}"],
+            (),
+            cache=Cache(tmp_path / "cache"),
+            runner=runner,
+        )
+
+    assert digest in str(caught.value)
+    assert runner.asked == []
+    assert Tree.of(environment).differences(before) == {}
+
+
+@pytest.mark.parametrize("kind", ["tar.bz2", "tar.xz", "tar", "zip", "tgz"])
+def test_an_archive_by_path_may_be_of_any_kind(kind, store, make_environment, tmp_path):
+    ours, other = make_environment("ours"), make_environment("uv")
+    tree = unpack_sdist("docopt", "0.6.2", tmp_path / "tree")
+    format_ = {"tar.bz2": "bztar", "tar.xz": "xztar", "tgz": "gztar"}.get(kind, kind)
+    made = Path(shutil.make_archive(str(tmp_path / "made"), format_, tree.parent, tree.name))
+    archive = made.rename(tmp_path / f"docopt-0.6.2.{kind}")
+    asked = [f"docopt @ {archive.as_uri()}"]
+
+    resolution, _ = install_from_sources(ours, asked, (), cache=Cache(store / "cache"))
+    # Of archives, uv takes two kinds only.
+    uv_install_from_sources(other, ["docopt==0.6.2"], ["docopt"], cache=store / "uv-cache")
+
+    assert resolution.packages["docopt"].version == "0.6.2"
+    assert unexplained(Tree.of(ours), Tree.of(other)) == {}
+    assert recorded(Tree.of(ours)) == recorded(Tree.of(other))
+    assert ours.check(deep=True) == ()
