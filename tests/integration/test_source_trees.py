@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from puffin_api import Cache, Client, Installer, Resolver
-from puffin_api.errors import BuildFailed, BuildForbidden, RequirementInvalid, UnsafeArchive
+from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, RequirementInvalid, UnsafeArchive
 from puffin_api.model import BuildPolicy, DirInfo
 from puffin_api.testing import FailingRunner
 from tests.integration.job_kit import tree, versions, wheel
@@ -213,9 +213,12 @@ def test_what_is_no_project(make_client, make_venv, journal, tmp_path, what):
 def test_a_project_of_another_name(make_client, make_venv, journal, tmp_path):
     folder = write_tree(tmp_path / "tree", project(journal, "other"))
 
-    with pytest.raises(Exception, match="other") as caught:  # its type is looked at below
+    with pytest.raises(MetadataInvalid) as caught:
         resolve(make_client(), make_venv(), f"demo @ {folder.as_uri()}")
-    assert getattr(caught.value, "code", "") in {"metadata-invalid", "requirement-invalid"}
+    assert (
+        str(caught.value) == f"{folder.as_uri()} cannot be used: its metadata is that of other, not of demo"
+    )
+    assert caught.value.data["source"] == folder.as_uri()
 
 
 def test_a_link_to_a_project_is_that_project(make_client, make_venv, journal, tmp_path):

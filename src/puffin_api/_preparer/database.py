@@ -28,6 +28,7 @@ from puffin_api._model.options import BuildPolicy
 from puffin_api._preparer.build_turns import BuildTurns
 from puffin_api._preparer.static_metadata import StaticMetadata, read_static
 from puffin_api._preparer.workbench import KeptBuilds, Workbench
+from puffin_api._urls import redact
 from puffin_api._wheel.unpack import unpack_wheel
 from puffin_api.errors import BuildForbidden, CacheUnavailable, DiskFull, MetadataInvalid, UnsafeArchive
 
@@ -264,15 +265,13 @@ class SourceDatabase:
         """Refuse metadata of another project or version than the file is of, where that is known."""
         reason = ""
         if file.name and normalize(core.name) != file.name:
-            reason = f"its metadata is that of {core.name}"
+            reason = f"its metadata is that of {core.name}, not of {file.name}"
         elif _is_other_version(core.version, file.version):
             reason = f"its metadata says version {core.version}"
         if reason:
+            source = file.filename or redact(file.url)  # a tree has no file name
             raise MetadataInvalid(
-                f"{file.filename} cannot be used: {reason}",
-                name=file.name,
-                source=file.filename,
-                reason=reason,
+                f"{source} cannot be used: {reason}", name=file.name, source=source, reason=reason
             )
 
     # -- wheels
