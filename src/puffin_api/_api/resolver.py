@@ -108,14 +108,16 @@ class Resolver:
             mode: Whether the highest or the lowest admissible versions are preferred.
             prereleases: When a pre-release may be chosen.
             exclude_newer: Leave out files uploaded at this time or later; an age is counted back
-                from now. By project, with the empty name for all others; None for no limit.
+                from now. By project, with the empty name for all others; None for no limit. It does not
+                hold for what builds need.
             hashes: Whether files must have the digests that a manifest gives for its requirements and
                 constraints, and URLs in their fragments (``WHEN_GIVEN``); whether every file must have
                 one from there (``REQUIRE``); or whether they do not count (``IGNORE``). Digests that an
                 index gives are checked in any case.
             dependencies: False for the required packages alone.
             only_binary: Projects (or ``:all:``) of which only wheels may be used.
-            no_binary: Projects (or ``:all:``) of which no wheels may be used.
+            no_binary: Projects (or ``:all:``) of which no wheels may be used. Neither of the two holds for
+                what builds need: `build_constraints` with URLs say where that comes from.
             build_policy: What may be built from source. ``NEVER`` starts no process at all: sources whose
                 metadata is not static cannot be used then. ``METADATA_ONLY`` asks backends for metadata,
                 but never for a wheel.
