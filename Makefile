@@ -13,7 +13,7 @@ STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-network test-faults check format bench bench-search bench-cancel docs api scenarios clean
+.PHONY: help demo test test-network test-faults check format bench bench-search bench-builds bench-cancel docs api scenarios clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -46,6 +46,9 @@ bench: $(STAMP)-bench ## measure, interleaved with uv
 
 bench-search: $(STAMP)-bench ## search hard sets of requirements, interleaved with uv
 	$(RUN) -m benchmarks.hard_sets
+
+bench-builds: $(STAMP)-bench ## build and install sources, interleaved with uv
+	$(RUN) -m benchmarks.builds
 
 bench-cancel: $(STAMP)-bench ## measure how soon a resolution ends after a cancel at any moment
 	$(RUN) -m benchmarks.cancel_latency
