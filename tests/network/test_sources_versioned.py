@@ -129,18 +129,24 @@ def test_a_commit_that_was_built_needs_neither_git_nor_backend_again(repository,
     assert Tree.of(second).differences(Tree.of(first), besides={"RECORD"}) == {}
 
 
-def test_a_dynamic_version_is_not_static(repository, tmp_path):
-    runner = FailingRunner()
+@pytest.mark.parametrize("source", ["repository", "folder"])
+def test_a_dynamic_version_needs_a_process(repository, tmp_path, source):
+    runner, name = FailingRunner(), repository.project.name
+    asked = {
+        "repository": repository.requirement(repository.commits["main"]),
+        "folder": f"{name} @ {repository.folder.as_uri()}",
+    }
 
     with pytest.raises(BuildForbidden) as caught:
         install_from_sources(
             find_python("3.13").create_venv(tmp_path / "env"),
-            [repository.requirement(repository.commits["main"])],
+            [asked[source]],
             (),
             cache=Cache(tmp_path / "cache"),
             runner=runner,
             build_policy=BuildPolicy.NEVER,
         )
 
-    assert "version is dynamic" in str(caught.value)
+    why = {"repository": "git would have to be started", "folder": "version is dynamic"}
+    assert why[source] in str(caught.value)
     assert runner.asked == []
