@@ -136,7 +136,7 @@ def test_propagation_looks_now_and_then() -> None:
     propagator = propagation.Propagator(
         lambda _: None, lambda _package, _learnt: None, lambda: looks.append(propagator.looks)
     )
-    packages = [Package(f"p{number}", "", 0b111, order=number, tiebreak=0) for number in range(500)]
+    packages = [Package(f"p{number}", "", 0b111, number << 24) for number in range(500)]
     cause = Required(requirement_row("p"), packages[0])
     for one, other in pairwise(packages):
         for _ in range(20):

@@ -104,15 +104,20 @@ class CallSource:
     def hint(self, names: Iterable[str], scout: Scout) -> None:
         """Read ahead from these projects. What needs no network is read here, at once."""
         self._scout = scout
+        seen, hinted, ready = self._seen, self._hinted, self._registry.ready
         for name in names:
-            if name in self._hinted or self._over:
+            if name in seen or name in hinted or self._over:
                 continue
-            self._pump.check()
-            self._hinted.add(name)
             try:
-                found = self._without_network(name)
+                found = ready(name, since=self._began, stamp=self._stamp)
                 if found is not None:
-                    self._seen[name] = found
+                    seen[name] = found
+                    continue
+                hinted.add(name)
+                self._pump.check()
+                found = self._registry.from_disk(name, stamp=self._stamp)
+                if found is not None:
+                    seen[name] = found
                 else:
                     self._submit(lambda name=name: self._crawl(name, scout))  # type: ignore[misc]  # bound now
             except PuffinError:

@@ -221,11 +221,13 @@ class Candidates:
     """The versions of one project, for one resolution, best first."""
 
     __slots__ = (
+        "_is_plain",
         "_lowest",
         "_preferred",
         "_prereleases",
         "_shown",
         "_tiers",
+        "_visible",
         "_withdrawn",
         "_yanked",
         "findings",
@@ -252,11 +254,16 @@ class Candidates:
         self._yanked = yanked
         """Mask of versions that are admitted although yanked."""
         self._withdrawn = -1
+        self._visible = ~ABSENT if shown else ~ABSENT & ~self._prereleases
+        """Mask of what comes first: what is there at all, and as a rule stable."""
+        self._is_plain = not (lowest_first or preferred or yanked or self._tiers)
         self.findings = Findings() if yanked else view.findings
         """Not shared where other files may be chosen."""
 
     def best(self, mask: int) -> int:
         """Return the bit number of the version to try first, 0 where none may be tried."""
+        if self._is_plain and (stable := mask & self._visible):
+            return stable.bit_length() - 1
         preferred = mask & self._preferred
         if preferred:
             return preferred.bit_length() - 1
@@ -264,7 +271,7 @@ class Candidates:
         if self._yanked & mask:
             mask = mask & ~self._only_yanked() or mask
         shown = self._shown
-        stable = mask if shown else mask & ~self._prereleases
+        stable = mask & self._visible
         if not stable and shown is None:
             stable = mask  # nothing stable is left: pre-releases become visible
         if not stable:

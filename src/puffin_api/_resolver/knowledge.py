@@ -6,7 +6,7 @@ from puffin_api._model.events import CandidateRejected
 from puffin_api._model.rejection import Rejection
 from puffin_api._resolver.candidates import admits_python, is_file, python_rejection, summary
 from puffin_api._resolver.incompatibility import Constrained, Incompatibility, term
-from puffin_api._resolver.package import Package
+from puffin_api._resolver.package import EXTRA_BITS, Package
 from puffin_api._resolver.scout import RequirementScout
 from puffin_api._resolver.snapshot import Snapshot, unknown
 from puffin_api._resolver.version_set import ABSENT
@@ -41,7 +41,9 @@ class Knowledge:
         self._source = source
         self._pump = pump
         self._scout = RequirementScout(problem)
-        self._reusable = problem.amendments.empty
+        self._reusable = problem.amendments.empty and problem.dependencies
+        self._is_constrained = bool(problem.amendments.all_constraints())
+        self._is_watched = not pump.silent or pump.cancel is not None
         self.packages: dict[str, Package] = {}
         """Every project that was looked at, by name."""
         self.unfollowed: set[tuple[str, str]] = set()
@@ -80,21 +82,27 @@ class Knowledge:
         package = self.packages.get(name)
         if package is not None:
             return package
-        self._pump.check()  # there may be thousands, all of them in memory
+        if self._is_watched:
+            self._pump.check()  # there may be thousands, all of them in memory
         reason: Rejection | None = None
+        problem = self._problem
         try:
-            releases = self._problem.direct.get(name) or self._source.releases(name)
+            if (direct := problem.direct) and name in direct:
+                releases = direct[name]
+            else:
+                releases = self._source.releases(name)
         except (PackageNotFound, OfflineMiss) as error:
             if required:
                 raise
             releases, reason = unknown(name), _unavailable(error)
         snapshot = Snapshot.of(releases)
-        package = Package(name, "", snapshot.full, order=len(self.packages), tiebreak=0)
+        package = Package(name, "", snapshot.full, len(self.packages) << EXTRA_BITS)
         package.snapshot = snapshot
-        package.candidates = self._problem.candidates(snapshot)
-        package.unknown = reason
+        package.candidates = problem.candidates(snapshot)
+        if reason is not None:
+            package.unknown = reason
         self.packages[name] = package
-        for row in self._problem.amendments.constraints(name):
+        for row in problem.amendments.constraints(name) if self._is_constrained else ():
             excluded = package.full & ~snapshot.mask(row) & ~ABSENT
             if excluded:
                 cause = Incompatibility((term(package, excluded),), Constrained(row))
@@ -107,16 +115,18 @@ class Knowledge:
         Args:
             moved: Packages whose best candidates may be new; emptied when they are looked at.
         """
-        found = package.metadata.get(bit)
-        if found is None and bit not in package.reasons:
-            accepted = package.candidates.findings.accepted.get(bit) if self._reusable else None
-            if accepted is not None:
-                package.metadata[bit] = accepted
-                self.visited += 1
-                return accepted
+        if bit not in package.metadata and bit not in package.reasons:
             self.load(package, [bit], moved)
-            found = package.metadata.get(bit)
-        return found
+        return package.metadata.get(bit)
+
+    def recall(self, package: Package, bit: int) -> bool:
+        """Take in the metadata of a version that other resolutions have accepted, if there is any."""
+        accepted = package.candidates.findings.accepted.get(bit) if self._reusable else None
+        if accepted is None:
+            return False
+        package.metadata[bit] = accepted
+        self.visited += 1
+        return True
 
     def load(self, package: Package, wanted: Sequence[int], moved: dict[Package, None]) -> None:
         """Get the metadata of several versions, or the reasons why they cannot be used."""
@@ -127,9 +137,7 @@ class Knowledge:
         for bit in wanted:
             if bit in package.metadata or bit in package.reasons:
                 continue
-            if bit in accepted:
-                package.metadata[bit] = accepted[bit]
-                self.visited += 1
+            if bit in accepted and self.recall(package, bit):
                 continue
             choice = package.candidates.choose(bit)
             if not is_file(choice):

@@ -32,6 +32,8 @@ CONFLICT_LATE = 5
 yet bring in what it makes fail."""
 
 
+EXTRA_BITS = 24
+"""So many bits of a place tell the extras of one project apart."""
 _NO_EXTRAS: Mapping[str, Package] = MappingProxyType({})
 
 
@@ -42,10 +44,8 @@ class Package:
     """
 
     __slots__ = (
-        "affected",
         "base",
         "candidates",
-        "culprit",
         "current",
         "decision",
         "edges",
@@ -57,17 +57,16 @@ class Package:
         "is_told",
         "metadata",
         "name",
-        "order",
+        "place",
         "reasons",
         "snapshot",
-        "tiebreak",
         "unknown",
         "unusable",
         "urgency",
         "widest",
     )
 
-    def __init__(self, name: str, extra: str, full: int, *, order: int, tiebreak: int) -> None:
+    def __init__(self, name: str, extra: str, full: int, place: int) -> None:
         self.name = name
         self.extra = extra
         """Empty for the project itself."""
@@ -81,14 +80,9 @@ class Package:
         """Whether the dependencies of some version were told: those of the next are often the same."""
         self.edges: dict[tuple[Package, int, Package | None], Dependency] | None = None
         """The dependencies that were told, once somebody looks for one."""
-        self.order = order
-        """Order of discovery, shared by a project and its extras."""
-        self.tiebreak = tiebreak
+        self.place = place
+        """Order of discovery; the extras of a project come right after it."""
         self.urgency = UNSPECIFIED
-        self.affected = 0
-        """How often its versions were rejected by others."""
-        self.culprit = 0
-        """How often it had others rejected."""
         self.base: Package = self
         self.extras: Mapping[str, Package] = _NO_EXTRAS
         self.snapshot: Snapshot

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import heapq
 
-from puffin_api._resolver.package import CONFLICT_EARLY, CONFLICT_LATE, SINGLETON, UNSPECIFIED
+from puffin_api._resolver.package import (
+    CONFLICT_EARLY,
+    CONFLICT_LATE,
+    EXTRA_BITS,
+    SINGLETON,
+    UNSPECIFIED,
+)
 from puffin_api._resolver.version_set import ABSENT
 
 TYPE_CHECKING = False
@@ -13,9 +19,9 @@ if TYPE_CHECKING:
     from puffin_api._resolver.incompatibility import Incompatibility
     from puffin_api._resolver.package import Package
 
-_BITS = 24
-"""For the order of discovery, and for the number of an extra."""
-_PLACE = (1 << 2 * _BITS) - 1
+_ABOVE = 2 * EXTRA_BITS
+"""Where the urgency begins, above the places."""
+_PLACE = (1 << _ABOVE) - 1
 ENOUGH = 5
 """So many conflicts move a package forward (or back) in the order of decisions."""
 
@@ -28,12 +34,16 @@ class Priorities:
     when they come up.
     """
 
-    __slots__ = ("_early", "_heap", "_late", "_packages", "moved", "must_move")
+    __slots__ = ("_affected", "_culprits", "_early", "_heap", "_late", "_packages", "moved", "must_move")
 
     def __init__(self) -> None:
         self._heap: list[int] = []
-        """Urgency, order of discovery, and number of the extra in one integer."""
+        """Urgency and place in one integer."""
         self._packages: dict[int, Package] = {}
+        self._affected: dict[Package, int] = {}
+        """How often the versions of projects were rejected by others."""
+        self._culprits: dict[Package, int] = {}
+        """How often projects had others rejected."""
         self._early: list[Package] = []
         self._late: list[Package] = []
         self.must_move = False
@@ -43,10 +53,9 @@ class Priorities:
 
     def enqueue(self, package: Package) -> None:
         """Note that a package has to be decided."""
-        base = package.base
-        place = base.order << _BITS | package.tiebreak
+        place = package.place
         self._packages[place] = package
-        heapq.heappush(self._heap, base.urgency << 2 * _BITS | place)
+        heapq.heappush(self._heap, package.base.urgency << _ABOVE | place)
         self.moved[package] = None
 
     def next(self) -> Package | None:
@@ -55,7 +64,7 @@ class Priorities:
         while heap:
             entry = heapq.heappop(heap)
             package = self._packages[entry & _PLACE]
-            if package.decision or package.current & ABSENT or entry >> 2 * _BITS != package.base.urgency:
+            if package.decision or package.current & ABSENT or entry >> _ABOVE != package.base.urgency:
                 continue
             return package
         return None
@@ -69,16 +78,13 @@ class Priorities:
         """Keep count of who rejects whom."""
         base = affected.base
         culprits = {p.base for p, _, _ in conflict.terms if p.base is not base}
-        for culprit in sorted(culprits, key=lambda p: p.order):
-            before, culprit.culprit = culprit.culprit, culprit.culprit + times
-            if before < ENOUGH <= culprit.culprit:
+        for culprit in sorted(culprits, key=lambda p: p.place):
+            if _reaches_enough(self._culprits, culprit, times):
                 self._late.append(culprit)
                 self.must_move = True
-        if culprits:
-            before, base.affected = base.affected, base.affected + times
-            if before < ENOUGH <= base.affected:
-                self._early.append(base)
-                self.must_move = True
+        if culprits and _reaches_enough(self._affected, base, times):
+            self._early.append(base)
+            self.must_move = True
 
     def reprioritise(self) -> tuple[list[Package], list[Package]]:
         """Decide what is often rejected before what rejects it.
@@ -102,6 +108,8 @@ class Priorities:
         """Forget everything."""
         self._heap.clear()
         self._packages.clear()
+        self._affected.clear()
+        self._culprits.clear()
         self.moved.clear()
 
     def _move(self, package: Package, urgency: int) -> None:
@@ -109,3 +117,10 @@ class Priorities:
         for each in (package, *package.extras.values()):
             if not each.current & ABSENT and not each.decision:
                 self.enqueue(each)
+
+
+def _reaches_enough(counts: dict[Package, int], package: Package, times: int) -> bool:
+    """Count on, and tell whether it is enough now and was not before."""
+    before = counts.get(package, 0)
+    counts[package] = before + times
+    return before < ENOUGH <= before + times

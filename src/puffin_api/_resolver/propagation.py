@@ -62,7 +62,7 @@ class Propagator:
         for package, _, _ in incompatibility.terms:
             package.incompatibilities.append(incompatibility)
 
-    def propagate(self, changed: list[Package]) -> None:  # noqa: C901, PLR0912  # the innermost loop
+    def propagate(self, changed: list[Package]) -> None:  # noqa: C901, PLR0912, PLR0915  # the innermost loop
         """Derive whatever the incompatibilities leave no choice about.
 
         Args:
@@ -85,22 +85,24 @@ class Propagator:
                 found: Package | None = None
                 own = 0
                 if isinstance(candidate, Dependency):
-                    package = candidate.package
-                    if not package.current & candidate.versions:
+                    # Most are met already, so that is asked first.
+                    current = candidate.dependency.current
+                    left = current & candidate.asked
+                    if left == current:
                         continue
-                    if package.current & candidate.others:
-                        found, own = package, candidate.others
+                    current = candidate.package.current
+                    if not current & candidate.versions:
+                        continue
+                    if current & candidate.others:
+                        found, own = candidate.package, candidate.others
                     if candidate.via is not None and candidate.via.current & ABSENT:
                         if found is not None or not candidate.via.current & PRESENT:
                             continue
                         found, own = candidate.via, ABSENT
-                    if candidate.asked:
-                        current = candidate.dependency.current
-                        left = current & candidate.asked
-                        if left == current or (left and found is not None):
+                    if left:
+                        if found is not None:
                             continue
-                        if left:
-                            found, own = candidate.dependency, candidate.asked
+                        found, own = candidate.dependency, candidate.asked
                 elif (term := _open_term(candidate)) is None:
                     continue
                 else:

@@ -30,12 +30,18 @@ def resolution_of(
 ) -> Resolution:
     """Make the answer of the solver's decisions."""
     bases = {package.name: package for package in decided if not package.extra}
+    # Where nobody changes dependencies, a decision comes to the same each time.
+    is_shared = problem.dependencies and problem.amendments.empty
     notices: list[Notice] = []
     packages = []
     for package in bases.values():
-        answer, said = _answer(package, problem)
-        packages.append(answer)
-        notices += said
+        extras = _decided_extras(package) if package.extras else ()
+        known = package.candidates.findings.answers if is_shared else {}
+        found = known.get((package.decision, extras))
+        if found is None:
+            found = known[package.decision, extras] = _answer(package, problem, extras)
+        packages.append(found[0])
+        notices += found[1]
     notices += (*_idle_extras(bases, problem), *_passed_over(bases))
     return Resolution(
         packages,
@@ -48,21 +54,12 @@ def resolution_of(
     )
 
 
-def _answer(package: Package, problem: Problem) -> Answer:
-    """Return what a decision comes to; where nobody's dependencies are changed, it is the same each time."""
-    extras: tuple[str, ...] = ()
-    if package.extras:
-        extras = tuple(sorted(e.extra for e in package.extras.values() if e.decision))
-    if not (problem.dependencies and problem.amendments.empty):
-        return _made_answer(package, problem, extras)
-    known, key = package.candidates.findings.answers, (package.decision, extras)
-    answer = known.get(key)
-    if answer is None:
-        answer = known[key] = _made_answer(package, problem, extras)
-    return answer
+def _decided_extras(package: Package) -> tuple[str, ...]:
+    return tuple(sorted(extra.extra for extra in package.extras.values() if extra.decision))
 
 
-def _made_answer(package: Package, problem: Problem, extras: tuple[str, ...]) -> Answer:
+def _answer(package: Package, problem: Problem, extras: tuple[str, ...]) -> Answer:
+    """Return what a decision comes to."""
     releases, bit = package.snapshot.releases, package.decision
     notices: list[Notice] = []
     file = package.candidates.choose(bit)

@@ -145,8 +145,7 @@ class Solver:
         """Return the package of an extra, which cannot be had without its project."""
         extra = base.extras.get(name)
         if extra is None:
-            tiebreak = len(base.extras) + 1
-            extra = Package(base.name, name, ABSENT | PRESENT, order=base.order, tiebreak=tiebreak)
+            extra = Package(base.name, name, ABSENT | PRESENT, base.place + len(base.extras) + 1)
             extra.base = base
             base.extras = {**base.extras, name: extra}
             terms = (term(extra, PRESENT), term(base, ABSENT))
@@ -167,9 +166,9 @@ class Solver:
     def _pick(self, package: Package) -> int:
         """Return the version to try, 0 where none of those left can be used."""
         mask = package.current & ~ABSENT & ~package.unusable
-        ahead = 1
+        ahead, recall = 1, self._knowledge.recall
         while bit := package.candidates.best(mask):
-            if bit in package.metadata or self._is_usable(package, bit):
+            if bit in package.metadata or recall(package, bit) or self._is_usable(package, bit):
                 return bit
             self._pump.check()
             package.unusable |= 1 << bit
@@ -235,13 +234,22 @@ class Solver:
         """Add an incompatibility for each dependency; returns the first that is satisfied already."""
         if not self._problem.dependencies:
             return None
-        problem, knowledge = self._problem, self._knowledge
-        conflict: Dependency | None = None
-        base, known = package.base, knowledge.packages
-        rows = problem.rows(base.candidates.view, base.metadata[version], package.extra)
-        if package.extra and (foreign := problem.foreign_url(rows)) is not None:
+        base = package.base
+        rows = self._problem.rows(base.candidates.view, base.metadata[version], package.extra)
+        conflict = self._tell(package, version, rows) if rows else None
+        base.is_told = True
+        return conflict
+
+    def _tell(self, package: Package, version: int, rows: Sequence[RequirementRow]) -> Incompatibility | None:
+        if package.extra and (foreign := self._problem.foreign_url(rows)) is not None:
             return self._bar_extra(package, version, foreign)
-        knowledge.expect(rows)
+        conflict: Dependency | None = None
+        base, knowledge = package.base, self._knowledge
+        known = knowledge.packages
+        for row in rows:
+            if row.name not in known:
+                knowledge.expect(rows)
+                break
         bit, via = 1 << version, package if package.extra else None
         for row in rows:
             dependency = known.get(row.name) or knowledge.package(row.name)
@@ -256,7 +264,6 @@ class Solver:
             for extra in row.extras:
                 found = _edge(base, bit, via, self._extra(dependency, extra), PRESENT, row)
                 conflict = conflict or found
-        base.is_told = True
         return conflict
 
     def _bar_extra(self, extra: Package, version: int, direct: RequirementRow) -> Incompatibility:
@@ -290,10 +297,13 @@ class Solver:
     def _finish(self) -> list[Package]:
         """Return what was decided, and let go of the proof: it is full of cycles."""
         decided = []
-        for package in self._knowledge.all():
+        everything = list(self._knowledge.packages.values())
+        for package in everything:
             package.incompatibilities.clear()
-            package.edges = None
             package.history.clear()
+            package.edges = None
+            if package.extras:
+                everything += package.extras.values()
             if package.decision:
                 decided.append(package)
         self._priorities.clear()
@@ -314,7 +324,8 @@ def _edge(
         states: What that may be in.
         row: The requirement.
     """
-    if target is base and states & bit:
+    is_own = target is base
+    if is_own and states & bit:
         return None  # it asks for itself as it is
     edge = base.find_edge(target, states, via) if base.is_told else None
     if edge is not None:
@@ -326,6 +337,6 @@ def _edge(
         base.incompatibilities.append(edge)
         if via is not None:
             via.incompatibilities.append(edge)
-        if edge.asked:
+        if not is_own:
             target.incompatibilities.append(edge)
-    return edge if not target.current & states or target is base else None
+    return edge if is_own or not target.current & states else None
