@@ -253,6 +253,8 @@ BUILD_TERMS = {
     "policy": {"allow", "metadata-only", "never"},
     "settings": (BUILD_SETTINGS, None),
     "constraints": [str],
+    "cutoff": Each((float, int, None)),
+    "cutoff_key": str,
     "skip_failed": bool,
     "needs": [{"builder", "runner"}],
 }

@@ -36,6 +36,8 @@ TERMS = st.builds(
     policy=st.sampled_from(BuildPolicy),
     settings=st.none() | SETTINGS,
     constraints=st.lists(st.sampled_from(["setuptools<81", "a @ https://host/a-1.zip"])).map(tuple),
+    cutoff=st.dictionaries(st.sampled_from(["", "helper"]), st.none() | st.integers(0, 9), max_size=2),
+    cutoff_key=st.sampled_from(["", "<now-9.0"]),
     skip_failed=st.booleans(),
     needs=st.frozensets(st.sampled_from(["builder", "runner"])),
 )

@@ -21,12 +21,18 @@ def test_a_failing_operation_is_done_without_or_undone_and_told_as_what_it_is(ca
 
 
 @pytest.mark.parametrize(
-    "function",
-    ["placing._merge", "placing._exists", "locks._release", "site_packages.look", "undo.read"],
+    ("scenario", "function", "sample"),
+    [
+        ("sync", "placing._merge", 1),
+        ("sync", "placing._exists", 1),
+        ("sync", "locks._release", 1),
+        ("sync", "site_packages.look", 1),
+        ("undo", "site_packages.look", 3),
+        ("undo", "undo.read", 9),
+    ],
 )
-def test_a_failing_operation_of_these_functions_is_too(campaign, function):
-    scenario = "undo" if function.startswith("undo.") else "sync"
-    campaign("fail-commit", scenario, sample=9 if scenario == "undo" else 1, errors=["EACCES"], only=function)
+def test_a_failing_operation_of_these_functions_is_too(campaign, scenario, function, sample):
+    campaign("fail-commit", scenario, sample=sample, errors=["EACCES"], only=function)
 
 
 @pytest.mark.parametrize("broken", ["full", "over-quota", "read-only", "gone"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from puffin_api import Installer, PrereleaseMode
@@ -138,3 +140,36 @@ def test_pre_releases_are_taken_if_necessary(
     built(make_client(index), make_venv(), prereleases=prereleases)
 
     assert helpers(journal) == {expected}
+
+
+def test_exclude_newer_holds_for_build_requirements(serve, make_client, make_venv, journal, files):
+    index = serve()
+    for name, data in files.items():
+        index.add(name, data, upload_time="2024-01-01T00:00:00Z")
+    name, data = next(iter(wheel("helper", "2.0").items()))
+    index.add(name, data, upload_time="2025-01-01T00:00:00Z")
+    when = datetime(2024, 6, 1, tzinfo=UTC)
+
+    built(make_client(index), make_venv("one"), exclude_newer=when)
+    assert helpers(journal) == {"1.0"}
+    journal.take()
+    built(make_client(index), make_venv("two"))
+    assert helpers(journal) == {"2.0"}, "what was built with older ones is another wheel"
+
+
+def test_an_age_holds_too_and_what_was_built_with_it_serves_the_next_day(
+    serve, make_client, make_venv, journal, files
+):
+    index, now = serve(), datetime.now(UTC)
+    for name, data in files.items():
+        index.add(name, data, upload_time=(now - timedelta(days=30)).isoformat())
+    name, data = next(iter(wheel("helper", "2.0").items()))
+    index.add(name, data, upload_time=(now - timedelta(days=1)).isoformat())
+
+    built(make_client(index), make_venv("one"), exclude_newer=timedelta(days=7))
+    assert helpers(journal) == {"1.0"}
+    journal.take()
+    built(make_client(index), make_venv("two"), exclude_newer=timedelta(days=7))
+    assert journal.rows == [], "the limit is another one by now, but stricter then"
+    built(make_client(index), make_venv("three"), exclude_newer=timedelta(hours=1))
+    assert helpers(journal) == {"2.0"}

@@ -12,6 +12,8 @@ from puffin_api._model.options import BuildPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from puffin_api._api.environment import Environment
     from puffin_api._api.given_builder import GivenSources
     from puffin_api._api.interpreter import Interpreter
@@ -37,6 +39,9 @@ class BuildOptions:
     """None for the standard ones."""
     constraints: tuple[str, ...] = ()
     """On build requirements."""
+    cutoff: Mapping[str, float | None] = attrs.field(factory=dict, hash=False)
+    """On the upload times of their files; see `BuildTerms`."""
+    cutoff_key: str = ""
     skip_failed: bool = False
     """Whether a version that cannot be built is passed over, instead of ending the resolution."""
     runner: Runner | None = None
@@ -58,6 +63,8 @@ class BuildOptions:
             policy=self.policy,
             settings=self.settings,
             constraints=self.constraints,
+            cutoff=self.cutoff,
+            cutoff_key=self.cutoff_key,
             skip_failed=self.skip_failed,
             needs=frozenset(name for name, part in given.items() if part is not None),
             live=self,
@@ -82,7 +89,12 @@ class BuildOptions:
     def key(self, target: For) -> str:
         """Return a text that is equal for calls that build alike."""
         parts = (self.policy.value, self.skip_failed, self.settings and self.settings.key, id(self.builder))
-        return " ".join(map(str, (*parts, *self.constraints, _python_of(target))))
+        return " ".join(map(str, (*parts, *self.about_requirements, _python_of(target))))
+
+    @property
+    def about_requirements(self) -> tuple[str, ...]:
+        """What is said about the choice of build requirements, as texts."""
+        return (*self.constraints, self.cutoff_key) if self.cutoff_key else self.constraints
 
 
 def _revived(terms: BuildTerms) -> BuildOptions:
@@ -91,6 +103,8 @@ def _revived(terms: BuildTerms) -> BuildOptions:
         policy=terms.policy,
         settings=terms.settings,
         constraints=terms.constraints,
+        cutoff=terms.cutoff,
+        cutoff_key=terms.cutoff_key,
         skip_failed=terms.skip_failed,
         lacking=terms.needs,
     )

@@ -10,7 +10,7 @@ from puffin_api._api.environment import hold
 from puffin_api._concurrency import SILENT, Relay, WorkerPool
 from puffin_api._installer import transaction
 from puffin_api._installer.os_errors import typed_error
-from puffin_api._installer.site_packages import look
+from puffin_api._installer.site_packages import list_distributions
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
 from puffin_api._model.cancel import CancelToken
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from puffin_api._model.cached import CachedWheel
     from puffin_api._model.events import Notice
     from puffin_api._model.file import DistFile
+    from puffin_api._model.installed import InstalledSet
     from puffin_api._model.plan import Plan
     from puffin_api._preparer.telling import Telling
     from puffin_api.errors import PuffinError
@@ -265,15 +266,15 @@ class Changer:
             path=str(managed.path),
         )
 
-    def check_readable(self) -> None:
-        """Raise where a folder cannot be listed: what is in it would seem to be gone.
+    def installed(self) -> InstalledSet:
+        """List what is installed.
 
         Raises:
-            PuffinError: That is so.
+            PuffinError: A folder cannot be read: what is in it would seem to be gone.
         """
         scheme = self._environment.scheme
         try:
-            look([scheme.purelib, scheme.platlib], strict=True)
+            return list_distributions([scheme.purelib, scheme.platlib], strict=True)
         except OSError as error:
             raise typed_error(error, doing="list what is installed", place=scheme.purelib) from error
 

@@ -321,10 +321,9 @@ class Installer:
         self, report: InstallReport, reporter: Reporter | None, cancel: CancelToken | None
     ) -> Plan:
         environment = self._environment
-        self._work.check_readable()
         plan = plan_undo(
             report.changes,
-            environment.installed(),
+            self._work.installed(),
             target=environment.target,
             transaction=report.transaction_id,
             environment=str(environment.root),

@@ -86,6 +86,7 @@ class Request:
         mode: ResolutionMode = ResolutionMode.HIGHEST,
         prereleases: PrereleaseMode = PrereleaseMode.IF_NECESSARY,
         exclude_newer: Moment | Mapping[str, Moment | None] | None = None,
+        cutoff: Mapping[str, float | None] | None = None,
         hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
         dependencies: bool = True,
         only_binary: Collection[str] = (),
@@ -114,7 +115,7 @@ class Request:
             hashes=hashes,
             policy=Policy(
                 target,
-                cutoff=_cutoff(exclude_newer),
+                cutoff=cutoff_of(exclude_newer) if cutoff is None else cutoff,
                 only_binary=_names(only_binary),
                 no_binary=_names(no_binary),
                 sources=sources,
@@ -262,7 +263,8 @@ def _protected(protect: Iterable[str], installed: Iterable[InstalledLike]) -> li
     return [requirement_row(f"{n}=={versions[n]}") for n in names if n in versions]
 
 
-def _cutoff(when: Moment | Mapping[str, Moment | None] | None) -> dict[str, float | None]:
+def cutoff_of(when: Moment | Mapping[str, Moment | None] | None) -> dict[str, float | None]:
+    """Return limits in seconds since the epoch."""
     from collections.abc import Mapping
 
     if when is None:
@@ -273,6 +275,26 @@ def _cutoff(when: Moment | Mapping[str, Moment | None] | None) -> dict[str, floa
         normalize(name) if name else "": None if moment is None else _seconds(moment)
         for name, moment in when.items()
     }
+
+
+def cutoff_key(when: Moment | Mapping[str, Moment | None] | None) -> str:
+    """Return a text that is equal for limits given alike, whenever that is; empty for none."""
+    from collections.abc import Mapping
+
+    if when is None:
+        return ""
+    if not isinstance(when, Mapping):
+        when = {"": when}
+    said = {normalize(name) if name else "": moment for name, moment in when.items()}
+    return " ".join(f"{name}<{_text(moment)}" for name, moment in sorted(said.items()))
+
+
+def _text(when: Moment | None) -> str:
+    from datetime import datetime
+
+    if when is None:
+        return "never"
+    return str(_seconds(when)) if isinstance(when, datetime) else f"now-{when.total_seconds()}"
 
 
 def _seconds(when: Moment) -> float:

@@ -10,7 +10,7 @@ import attrs
 from puffin_api._api.build_options import BuildOptions, SourcesOnDemand
 from puffin_api._api.client import Client
 from puffin_api._api.operation import operation
-from puffin_api._api.request import Request, given_by, target_of
+from puffin_api._api.request import Request, cutoff_key, cutoff_of, given_by, target_of
 from puffin_api._api.roots_ahead import certain_sources, find_out
 from puffin_api._api.solving import solve
 from puffin_api._api.wiring import parts_of_client
@@ -108,8 +108,8 @@ class Resolver:
             mode: Whether the highest or the lowest admissible versions are preferred.
             prereleases: When a pre-release may be chosen.
             exclude_newer: Leave out files uploaded at this time or later; an age is counted back
-                from now. By project, with the empty name for all others; None for no limit. It does not
-                hold for what builds need.
+                from now. By project, with the empty name for all others; None for no limit. It
+                holds for what builds need, too.
             hashes: Whether files must have the digests that a manifest gives for its requirements and
                 constraints, and URLs in their fragments (``WHEN_GIVEN``); whether every file must have
                 one from there (``REQUIRE``); or whether they do not count (``IGNORE``). Digests that an
@@ -145,6 +145,8 @@ class Resolver:
             policy=build_policy,
             settings=_settings(build_settings, config_settings),
             constraints=tuple(str(item) for item in build_constraints),
+            cutoff=cutoff_of(exclude_newer),
+            cutoff_key=cutoff_key(exclude_newer),
             skip_failed=skip_failed_builds,
             runner=self._runner,
             builder=self._builder,

@@ -194,9 +194,9 @@ class Sources:
 
     def _settings(self, package: str) -> str:
         digest = self._options.in_full.digest(package)
-        if not self._options.constraints:
+        if not self._options.about_requirements:
             return digest
-        parts = "\0".join((digest, *self._options.constraints))
+        parts = "\0".join((digest, *self._options.about_requirements))
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def _guard(self, source: str, package: str) -> None:
@@ -252,6 +252,7 @@ class _Context:
             files,
             target=target,
             constraints=self.options.constraints,
+            cutoff=self.options.cutoff,
             sources=self.options.key(target),
         )
         with self.parts.view(self.pump, build=sources.metadata) as view:

@@ -142,13 +142,17 @@ class Listing:
         self.fingerprint = ""
 
 
-def list_distributions(roots: Iterable[Path | str]) -> InstalledSet:
+def list_distributions(roots: Iterable[Path | str], *, strict: bool = False) -> InstalledSet:
     """List what is installed in these folders, earlier ones first. Nothing that is broken raises.
 
     Args:
         roots: Usually purelib and platlib; the same folder twice counts once.
+        strict: See `look`.
+
+    Raises:
+        OSError: Only if it is strict: a folder cannot be read.
     """
-    listing = look(roots)
+    listing = look(roots, strict=strict)
     dists = [
         InstalledDistribution(name, version, path, DistributionFolder(path, kind))
         for name, version, path, kind in listing.found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import attrs
 
 from puffin_api._model.build_settings import BuildSettings, strings, without_login
@@ -11,6 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+
+def _read_only(given: Mapping[str, float | None]) -> Mapping[str, float | None]:
+    return MappingProxyType(dict(given))
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +31,12 @@ class BuildTerms:
     """None for the standard ones."""
     constraints: tuple[str, ...] = ()
     """On build requirements."""
+    cutoff: Mapping[str, float | None] = attrs.field(factory=dict, converter=_read_only, hash=False)
+    """By project, with the empty name for all others: files of build requirements that were uploaded at this
+    time (seconds since the epoch) or later do not count."""
+    cutoff_key: str = ""
+    """Equal for limits that were given alike: an age is the same from day to day. What was built earlier with
+    the same age has used nothing that is too new now."""
     skip_failed: bool = False
     """Whether versions that could not be built were passed over."""
     needs: frozenset[str] = frozenset()
@@ -44,6 +56,8 @@ class BuildTerms:
             "policy": self.policy.value,
             "settings": None if self.settings is None else self.settings.to_dict(),
             "constraints": [without_login(text) for text in self.constraints],
+            "cutoff": dict(self.cutoff),
+            "cutoff_key": self.cutoff_key,
             "skip_failed": self.skip_failed,
             "needs": sorted(self.needs),
         }
@@ -62,22 +76,41 @@ class BuildTerms:
             policy=BuildPolicy(data["policy"]),
             settings=None if settings is None else BuildSettings.from_dict(settings),
             constraints=strings(data["constraints"]),
+            cutoff=dict(data["cutoff"]),
+            cutoff_key=str(data["cutoff_key"]),
             skip_failed=data["skip_failed"] is True,
             needs=frozenset(strings(data["needs"])),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         # What is alive belongs to this process, and may not even be picklable.
-        return _restored, (self.policy, self.settings, self.constraints, self.skip_failed, self.needs)
+        parts = (
+            self.policy,
+            self.settings,
+            self.constraints,
+            dict(self.cutoff),
+            self.cutoff_key,
+            self.skip_failed,
+            self.needs,
+        )
+        return _restored, parts
 
 
 def _restored(
     policy: BuildPolicy,
     settings: BuildSettings | None,
     constraints: tuple[str, ...],
+    cutoff: dict[str, float | None],
+    cutoff_key: str,
     skip_failed: bool,  # noqa: FBT001  # what pickle gives has no names
     needs: frozenset[str],
 ) -> BuildTerms:
     return BuildTerms(
-        policy=policy, settings=settings, constraints=constraints, skip_failed=skip_failed, needs=needs
+        policy=policy,
+        settings=settings,
+        constraints=constraints,
+        cutoff=cutoff,
+        cutoff_key=cutoff_key,
+        skip_failed=skip_failed,
+        needs=needs,
     )
