@@ -265,10 +265,10 @@ def _protected(protect: Iterable[str], installed: Iterable[InstalledLike]) -> li
 
 def cutoff_of(when: Moment | Mapping[str, Moment | None] | None) -> dict[str, float | None]:
     """Return limits in seconds since the epoch."""
-    from collections.abc import Mapping
-
     if when is None:
         return {}
+    from collections.abc import Mapping
+
     if not isinstance(when, Mapping):
         return {"": _seconds(when)}
     return {
@@ -279,10 +279,10 @@ def cutoff_of(when: Moment | Mapping[str, Moment | None] | None) -> dict[str, fl
 
 def cutoff_key(when: Moment | Mapping[str, Moment | None] | None) -> str:
     """Return a text that is equal for limits given alike, whenever that is; empty for none."""
-    from collections.abc import Mapping
-
     if when is None:
         return ""
+    from collections.abc import Mapping
+
     if not isinstance(when, Mapping):
         when = {"": when}
     said = {normalize(name) if name else "": moment for name, moment in when.items()}

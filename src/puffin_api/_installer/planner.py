@@ -197,9 +197,9 @@ class _Planner:
             return "missing"
         if package.name in self._duplicates:
             return "duplicate"
-        if not same_version(dist.version, package.version):
+        if dist.version != package.version and not same_version(dist.version, package.version):
             return "version"
-        if dist.kind == "dist-info" and not dist.has_file("METADATA"):
+        if not dist.has_file("METADATA") and dist.kind == "dist-info":
             return "broken"
         if again:
             return "asked"
@@ -288,6 +288,8 @@ def action_between(old: str, new: str) -> Action:
 
 def _duplicates(installed: InstalledSet) -> frozenset[str]:
     names = [dist.name for dist in installed]  # sorted
+    if len(set(names)) == len(names):
+        return frozenset()
     return frozenset(first for first, second in pairwise(names) if first == second)
 
 

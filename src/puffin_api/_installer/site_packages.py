@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.problems import Problem
 
-_SUFFIXES = (".dist-info", ".egg-info", ".egg-link", ".egg")
+_USUAL = ".dist-info"
+_SUFFIXES = (_USUAL, ".egg-info", ".egg-link", ".egg")
 # A pipe that stands where a file should be must not be waited for.
 _READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _LONGEST_VERSION = 200
@@ -157,7 +158,8 @@ def list_distributions(roots: Iterable[Path | str], *, strict: bool = False) -> 
         InstalledDistribution(name, version, path, DistributionFolder(path, kind))
         for name, version, path, kind in listing.found
     ]
-    dists.sort(key=_by_name)  # keeps the order of the folders for one name
+    if len(listing.names) > 1:
+        dists.sort(key=_by_name)  # keeps the order of the folders for one name
     return InstalledSet(tuple(dists), (*listing.problems, *_duplicates(dists)), listing.fingerprint)
 
 
@@ -272,6 +274,11 @@ def _take(
     except OSError:  # it went while we looked
         return
     marks.append(f"{name} {status.st_ino} {status.st_mtime_ns}")
+    if name.endswith(_USUAL) and stat.S_ISDIR(status.st_mode):
+        split = split_dist_info(name)
+        if split is not None:  # nearly all go this way
+            found.append((*split, entry.path, "dist-info"))
+            return
     _, _, kind = name.rpartition(".")
     reason = ""
     if kind != "dist-info":
@@ -333,7 +340,7 @@ def _by_name(dist: InstalledDistribution) -> str:
 def _duplicates(dists: Sequence[InstalledDistribution]) -> list[Problem]:
     """Report projects that are there more than once; ``dists`` are sorted by name."""
     found: list[Problem] = []
-    index = 0
+    index = 0 if len({dist.name for dist in dists}) < len(dists) else len(dists)
     while index < len(dists):
         end = index + 1
         while end < len(dists) and dists[end].name == dists[index].name:

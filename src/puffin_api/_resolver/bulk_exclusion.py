@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CONVINCING = 8
 """So many candidates that ask the same are not there by chance."""
-_WIDEST = 256
+_NARROWEST, _WIDEST = 8, 256
 """At most so many candidates are asked for at once."""
 
 
@@ -58,11 +58,15 @@ class Run:
         package = self._package
         candidates = package.candidates
         mask = package.current & ~ABSENT & ~package.unusable
-        while not self._ends and (batch := candidates.ordered(mask, package.widest)):
+        while not self._ends and (batch := candidates.ordered(mask, self._width)):
             mask = self._extend(batch, mask)
         if self._alike and not self._ends:
             mask = candidates.after(package.possible & ~package.unusable, self._last)
-            self._extend(candidates.ordered(mask, package.widest), mask)
+            self._extend(candidates.ordered(mask, self._width), mask)
+
+    @property
+    def _width(self) -> int:
+        return self._knowledge.widths.get(self._package, _NARROWEST)
 
     @property
     def count(self) -> int:
@@ -103,7 +107,7 @@ class Run:
         """Take candidates in until one is different; returns those that were not looked at."""
         package = self._package
         self._knowledge.load(package, batch, self._moved)
-        package.widest = min(_WIDEST, package.widest * 2)
+        self._knowledge.widths[package] = min(_WIDEST, self._width * 2)
         for bit in batch:
             mask &= ~(1 << bit)
             if bit in package.reasons:

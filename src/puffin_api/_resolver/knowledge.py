@@ -48,6 +48,8 @@ class Knowledge:
         """Every project that was looked at, by name."""
         self.unfollowed: set[tuple[str, str]] = set()
         """Projects from a URL that were barred for URLs in their own metadata, each with the extra."""
+        self.widths: dict[Package, int] = {}
+        """How many candidates of a package to ask for at once at its next conflict."""
         self.visited = 0
         """How many candidates were looked at."""
 
@@ -57,11 +59,14 @@ class Knowledge:
             yield package
             yield from package.extras.values()
 
-    def expect(self, rows: Sequence[RequirementRow]) -> None:
-        """Have everything that is new read ahead, all at once, before the first wait."""
-        known = self.packages
-        fresh = [name for row in rows if (name := row.name) not in known]
-        if fresh and (direct := self._problem.direct):
+    def expect(self, fresh: list[str], rows: Sequence[RequirementRow]) -> None:
+        """Have what is new read ahead, all at once, before the first wait.
+
+        Args:
+            fresh: The projects among those of the requirements that nobody has looked at.
+            rows: All of the requirements.
+        """
+        if direct := self._problem.direct:
             fresh = [name for name in fresh if name not in direct]
         if fresh:
             self._scout.expect(rows)

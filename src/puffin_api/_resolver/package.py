@@ -63,7 +63,6 @@ class Package:
         "unknown",
         "unusable",
         "urgency",
-        "widest",
     )
 
     def __init__(self, name: str, extra: str, full: int, place: int) -> None:
@@ -96,8 +95,6 @@ class Package:
         """Mask of the versions that were tried in vain."""
         self.unknown: Rejection | None = None
         """Why nothing is known of the project; None where it is."""
-        self.widest = 8
-        """How many candidates to ask for at once at the next conflict."""
 
     def restrict(self, allowed: int, cause: Incompatibility) -> None:
         """Leave only these states, for good: what holds before anything is decided."""

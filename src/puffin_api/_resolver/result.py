@@ -40,8 +40,10 @@ def resolution_of(
         found = known.get((package.decision, extras))
         if found is None:
             found = known[package.decision, extras] = _answer(package, problem, extras)
-        packages.append(found[0])
-        notices += found[1]
+        answer, said = found
+        packages.append(answer)
+        if said:
+            notices += said
     notices += (*_idle_extras(bases, problem), *_passed_over(bases))
     return Resolution(
         packages,

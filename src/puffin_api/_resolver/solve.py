@@ -125,7 +125,7 @@ class Solver:
 
     def _require(self, rows: Sequence[RequirementRow]) -> list[Package]:
         """Turn the caller's requirements into incompatibilities of one term each."""
-        self._knowledge.expect(rows)
+        self._knowledge.expect([row.name for row in rows], rows)
         changed = []
         for row in rows:
             package = self._knowledge.package(row.name, required=True)
@@ -165,7 +165,7 @@ class Solver:
 
     def _pick(self, package: Package) -> int:
         """Return the version to try, 0 where none of those left can be used."""
-        mask = package.current & ~ABSENT & ~package.unusable
+        mask = package.current & ~package.unusable
         ahead, recall = 1, self._knowledge.recall
         while bit := package.candidates.best(mask):
             if bit in package.metadata or recall(package, bit) or self._is_usable(package, bit):
@@ -246,10 +246,9 @@ class Solver:
         conflict: Dependency | None = None
         base, knowledge = package.base, self._knowledge
         known = knowledge.packages
-        for row in rows:
-            if row.name not in known:
-                knowledge.expect(rows)
-                break
+        fresh = [name for row in rows if (name := row.name) not in known]
+        if fresh:
+            knowledge.expect(fresh, rows)
         bit, via = 1 << version, package if package.extra else None
         for row in rows:
             dependency = known.get(row.name) or knowledge.package(row.name)
