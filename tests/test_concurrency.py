@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 
 from puffin_api._concurrency import OnceMap, Pump, Task, WorkerPool
 from puffin_api._model.cancel import CancelToken
 from puffin_api.errors import Cancelled, DeadlineExceeded
+
+PATIENCE = 30
+"""Seconds until a test that would wait for ever fails instead."""
 
 
 @pytest.fixture
@@ -46,6 +51,98 @@ def test_the_first_error_drops_what_has_not_begun(pool):
         pool.map(work, range(10_000), pump=Pump())
 
     assert len(begun) < 10_000
+
+
+def test_a_failure_is_met_though_an_earlier_item_is_under_way(pool):
+    failed, seen = threading.Event(), []
+
+    def work(number):
+        if number == 1:
+            raise ValueError("late")
+        seen.append(failed.wait(PATIENCE))
+
+    with pytest.raises(ValueError, match="late"):
+        pool.map(work, [0, 1], pump=Pump(), on_failure=failed.set)
+
+    assert seen == [True], "what was under way was asked to stop, and waited for"
+
+
+def test_the_error_that_came_first_is_raised(pool):
+    failed = threading.Event()
+
+    def work(number):
+        if number == 1:
+            raise ValueError("first")
+        failed.wait(PATIENCE)
+        raise Cancelled("stopped for its sake")
+
+    with pytest.raises(ValueError, match="first"):
+        pool.map(work, [0, 1, 2], pump=Pump(), on_failure=failed.set)
+
+
+def test_what_has_not_begun_is_not_waited_for():
+    pool, gate, others, begun = WorkerPool(1), threading.Event(), [], []
+
+    def work(number):
+        begun.append(number)
+        others.append(pool.submit(lambda: gate.wait(PATIENCE), urgent=True))
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        pool.map(work, [0, 1], pump=Pump())
+    were_done = [task.done for task in others]
+    gate.set()
+    pool.close()
+
+    assert (were_done, begun) == ([False], [0])
+
+
+def test_a_cancel_drops_what_has_not_begun_and_stops_what_has():
+    pool, token, begun, stopped = WorkerPool(1), CancelToken(), [], threading.Event()
+
+    def work(number):
+        begun.append(number)
+        token.cancel("enough")
+        assert stopped.wait(PATIENCE)
+
+    with pytest.raises(Cancelled, match="enough"):
+        pool.map(work, [0, 1], pump=Pump(cancel=token), on_failure=stopped.set)
+    pool.close()
+
+    assert begun == [0]
+
+
+def test_results_keep_their_order_whichever_comes_first(pool):
+    later = threading.Event()
+
+    def work(number):
+        if number == 0:
+            assert later.wait(PATIENCE)
+        else:
+            later.set()
+        return number
+
+    assert pool.map(work, [0, 1], pump=Pump()) == [0, 1]
+    assert pool.map(work, iter(()), pump=Pump()) == []
+
+
+def test_an_idle_thread_keeps_nothing_of_its_work_alive(pool):
+    class Work:
+        def __call__(self):
+            return Work()
+
+    freed = [threading.Event(), threading.Event()]
+    work = Work()
+    task = pool.submit(work)
+    references = [
+        weakref.ref(thing, lambda _, event=event: event.set())
+        for thing, event in zip((work, Pump().wait(task)), freed, strict=True)
+    ]
+
+    del work, task
+    gc.collect()
+
+    assert [event.wait(PATIENCE) for event in freed] == [True, True], references
 
 
 def test_urgent_work_is_taken_before_what_waits():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
+import weakref
 
 import pytest
 
-from puffin_api import Installer, Resolver
+from puffin_api import Cache, Client, Installer, Resolver
 from puffin_api.errors import PlanOutdated
 from tests.integration.job_kit import find_error, graph_files, leftovers, run_program, versions, wheel
 from tests.integration.thread_load import JOBS, ROUNDS, THREADS, ProcessState, run_load
@@ -115,3 +117,22 @@ def test_no_thread_is_left_after_closing(serve, make_client, make_venv):
     client.close()
 
     assert not any(thread.is_alive() for thread in started)
+
+
+def test_a_client_that_nobody_closed_is_collected(serve, make_venv, tmp_path):
+    """Its threads wait for more, and hold on to nothing meanwhile."""
+    collected = threading.Event()
+
+    def work():
+        # Not of `make_client`, which keeps it to close it.
+        client = Client(indexes=[serve(wheel("log", "1.0")).url], cache=Cache(tmp_path / "cache"))
+        Installer(make_venv(), client).install(["log"])
+        return weakref.ref(client, lambda _: collected.set())
+
+    reference = work()
+    for _ in range(300):  # the threads need a moment to come to rest
+        gc.collect()
+        if collected.wait(0.01):
+            break
+
+    assert reference() is None
