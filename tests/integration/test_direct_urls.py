@@ -393,14 +393,15 @@ def test_what_is_no_file_is_told(serve, make_client, folder):
 
 
 def test_in_metadata_it_bars_the_file_that_names_it(serve, make_client, folder):
-    (folder / APP).mkdir()
-    tool = write_wheel(folder, "tool", "1.0", requires=[f"app @ {(folder / APP).as_uri()}"])
+    missing = (folder / "nowhere" / APP).as_uri()
+    tool = write_wheel(folder, "tool", "1.0", requires=[f"app @ {missing}"])
     resolver = Resolver(make_client(serve()))
 
     error = find_error(lambda: resolver.resolve([tool], target=TARGET))
 
     assert isinstance(error, ResolutionFailed)
     assert error.excluded["tool"][0]["code"] == "direct-url"
+    assert f"depends on app @ {missing}, which cannot be used" in error.explain()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a path has a drive there")

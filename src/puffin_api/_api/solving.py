@@ -67,7 +67,9 @@ def _solved(
     reached: frozenset[tuple[str, str]] = frozenset()
     while True:
         direct = direct_releases(plain, source, files.file, reached, check=pump.check)
-        problem = plain.changed(direct=direct) if direct else plain
+        problem = plain
+        if direct.releases:
+            problem = plain.changed(direct=direct.releases, refused=direct.refused)
         solver = Solver(problem, source, pump)
         found: Sequence[Package] | Unsolvable
         try:

@@ -9,12 +9,22 @@ a version or two; two URLs for it are two versions, which no solution can have a
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
+import attrs
+
 from puffin_api._model.direct_url import source_url
 from puffin_api._model.releases import Releases
 from puffin_api._model.version_key import sort_version
 from puffin_api._resolver.dependencies import active_rows
 from puffin_api._urls import redact_in
-from puffin_api.errors import PuffinError, RequirementInvalid
+from puffin_api.errors import (
+    BuildForbidden,
+    MetadataInvalid,
+    PackageError,
+    PuffinError,
+    RequirementInvalid,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +38,18 @@ if TYPE_CHECKING:
 
     FileOf = Callable[[RequirementRow], FileRow]
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@attrs.frozen
+class DirectProjects:
+    """What is known of the projects that come from a URL."""
+
+    releases: Mapping[str, Releases]
+    """By name."""
+    refused: Mapping[str, str] = _NOTHING
+    """Why URLs that metadata names cannot be used, by what they stand for."""
+
 
 def direct_releases(
     problem: Problem,
@@ -36,7 +58,7 @@ def direct_releases(
     reached: Iterable[tuple[str, str]] = (),
     *,
     check: Callable[[], None],
-) -> Mapping[str, Releases]:
+) -> DirectProjects:
     """Return the releases of all projects that come from a URL, by name.
 
     Args:
@@ -49,17 +71,19 @@ def direct_releases(
     Raises:
         PuffinError: A URL that the caller has given cannot be used.
         NetworkError: A file could not be read.
+        BuildFailed: What one is could be told by a build only, and that failed.
     """
     given = problem.given
     if not any(row.url for row in given):
-        return {}
+        return DirectProjects({})
     search = _LookAhead(problem, source, file_of)
     search.add_given(given)
     for name, extra in reached:
         search.want(name, (extra,))
     while problem.dependencies and search.grow():
         check()
-    return {name: _releases(name, files) for name, files in search.files.items()}
+    releases = {name: _releases(name, files) for name, files in search.files.items()}
+    return DirectProjects(releases, search.refused)
 
 
 class _LookAhead:
@@ -71,6 +95,7 @@ class _LookAhead:
         self._file_of = file_of
         self.files: dict[str, dict[str, FileRow]] = {}
         """By project, then by what its URL means."""
+        self.refused: dict[str, str] = {}
         self._metadata: dict[tuple[str, str, str], DistMetadata] = {}
         self._read: set[tuple[str, str, str]] = set()
         self._wanted: dict[str, set[str]] = {}
@@ -100,26 +125,36 @@ class _LookAhead:
             # What is wrong with a file is told where its version is rejected.
             if not isinstance(found, Exception):
                 self._metadata[file.source] = found
-        fresh = [row for row in self._required() if row not in self._seen]
+        fresh = {row: name for name, row in self._required() if row not in self._seen}
         self._seen.update(fresh)
-        for row in fresh:
+        for row, dependent in fresh.items():
             self.want(row.name, row.extras)
             if row.url:
-                self._add_found(row)
+                self._add_found(row, dependent)
         return bool(fresh)
 
-    def _required(self) -> Iterator[RequirementRow]:
+    def _required(self) -> Iterator[tuple[str, RequirementRow]]:
+        """Give each requirement that holds, after the project that has it."""
         target = self._problem.policy.target
         for metadata in list(self._metadata.values()):
             for extra in ("", *sorted(self._wanted.get(metadata.name, set()) - {""})):
-                yield from self._problem.amendments.apply(active_rows(metadata, target, extra))
+                for row in self._problem.amendments.apply(active_rows(metadata, target, extra)):
+                    yield metadata.name, row
 
-    def _add_found(self, row: RequirementRow) -> None:
-        """Take in a URL that metadata names; one that cannot be used bars the version that names it."""
+    def _add_found(self, row: RequirementRow, dependent: str) -> None:
+        """Take in a URL that metadata names; one that cannot be used bars the version that names it.
+
+        What says nothing of the URL itself, such as a server that does not answer, is raised: it must
+        not lead to another answer.
+        """
         try:
             self._add(row)
-        except PuffinError:
-            return
+        except (RequirementInvalid, PackageError, BuildForbidden) as error:
+            reason = error.reason if isinstance(error, MetadataInvalid) else ""
+            self.refused[source_url(row.url)] = reason or str(error)
+        except PuffinError as error:
+            error.add_note(f"{redact_in(row.text, row.url)} is what {dependent} depends on")
+            raise
 
     def _add(self, row: RequirementRow) -> None:
         files = self.files.get(row.name, {})

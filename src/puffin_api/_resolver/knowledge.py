@@ -187,10 +187,15 @@ class Knowledge:
                 )
             )
 
-    def note_unfollowed(self, package: Package, extra: str) -> None:
-        """Note that a version is barred for a URL that nobody has vouched for, as far as was known."""
-        if package.snapshot.releases.direct:
+    def bar(self, package: Package, extra: str, row: RequirementRow) -> Rejection:
+        """Return the reason against a version, or an extra of it, that depends on a direct URL.
+
+        Only the URLs of what is known to be needed were followed: of the others a note is made.
+        """
+        reason = self._problem.refusal(row)
+        if not reason and package.snapshot.releases.direct:
             self.unfollowed.add((package.name, extra))
+        return url_rejection(row, reason)
 
     def _keep(self, package: Package, bit: int, metadata: DistMetadata) -> None:
         """Take metadata in, unless it bars the version."""
@@ -202,8 +207,7 @@ class Knowledge:
         rows = self._problem.rows(package.candidates.view, metadata)
         foreign = self._problem.foreign_url(rows)
         if foreign is not None:
-            self.note_unfollowed(package, "")
-            self.reject(package, bit, url_rejection(foreign))
+            self.reject(package, bit, self.bar(package, "", foreign))
             return
         package.metadata[bit] = metadata
         if self._reusable and not any(row.url for row in rows):
@@ -217,10 +221,11 @@ class Knowledge:
             self._source.touch(files)
 
 
-def url_rejection(row: RequirementRow) -> Rejection:
-    """Return the reason against a version that depends on a direct URL: these are not followed."""
+def url_rejection(row: RequirementRow, reason: str = "") -> Rejection:
+    """Return the reason against a version that depends on a direct URL: it is not followed, or of no use."""
     text = redact_in(row.text, row.url)
-    return Rejection("direct-url", f"depends on a direct URL ({text})", text)
+    said = f"depends on {text}, which cannot be used ({reason})" if reason else ""
+    return Rejection("direct-url", said or f"depends on a direct URL ({text})", text)
 
 
 def _unavailable(error: PackageNotFound | OfflineMiss) -> Rejection:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING_DIRECT: Mapping[str, Releases] = MappingProxyType({})
+_NOTHING_REFUSED: Mapping[str, str] = MappingProxyType({})
 
 
 class Problem:
@@ -42,6 +43,7 @@ class Problem:
         dependencies: bool = True,
         named: Sequence[RequirementRow] = (),
         direct: Mapping[str, Releases] = _NOTHING_DIRECT,
+        refused: Mapping[str, str] = _NOTHING_REFUSED,
     ) -> None:
         self.roots = roots if amendments.empty else tuple(amendments.apply(roots))
         """What the caller requires, markers already decided, overrides and excludes applied."""
@@ -50,6 +52,7 @@ class Problem:
         self.dependencies = dependencies
         self.direct = direct
         """Releases of the projects that come from a URL; no index is asked for these."""
+        self._refused = refused
         self._prereleases = prereleases
         self._mode = mode
         self._preferences = preferences or {}
@@ -77,6 +80,7 @@ class Problem:
         amendments: Amendments | None = None,
         prereleases: PrereleaseMode | None = None,
         direct: Mapping[str, Releases] | None = None,
+        refused: Mapping[str, str] | None = None,
     ) -> Problem:
         """Return the same problem with something else in the place of what is given here."""
         return Problem(
@@ -90,6 +94,7 @@ class Problem:
             dependencies=self.dependencies,
             named=self._asked,
             direct=self.direct if direct is None else direct,
+            refused=self._refused if refused is None else refused,
         )
 
     def for_target(self, target: Target) -> Problem:
@@ -112,6 +117,10 @@ class Problem:
                 if releases is None or source_url(row.url) not in releases.direct:
                     return row
         return None
+
+    def refusal(self, row: RequirementRow) -> str:
+        """Return why the URL of a requirement cannot be used; empty where nobody has tried."""
+        return self._refused.get(source_url(row.url), "")
 
     def candidates(self, snapshot: Snapshot) -> Candidates:
         """Return the candidates of a project."""

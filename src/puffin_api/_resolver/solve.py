@@ -24,7 +24,7 @@ from puffin_api._resolver.incompatibility import (
     Unusable,
     term,
 )
-from puffin_api._resolver.knowledge import IN_METADATA, Knowledge, url_rejection
+from puffin_api._resolver.knowledge import IN_METADATA, Knowledge
 from puffin_api._resolver.package import Package
 from puffin_api._resolver.priorities import Priorities
 from puffin_api._resolver.propagation import Propagator
@@ -268,9 +268,9 @@ class Solver:
     def _bar_extra(self, extra: Package, version: int, direct: RequirementRow) -> Incompatibility:
         """Tell that a version cannot be had with an extra: that one asks for a direct URL."""
         base = extra.base
-        self._knowledge.note_unfollowed(base, extra.extra)
+        reason = self._knowledge.bar(base, extra.extra, direct)
         terms = (term(base, 1 << version), term(extra, PRESENT))
-        barred = Incompatibility(terms, Unusable(base, {version: url_rejection(direct)}))
+        barred = Incompatibility(terms, Unusable(base, {version: reason}))
         self._propagator.add(barred)
         return barred
 
