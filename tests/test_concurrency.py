@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from puffin_api._concurrency import OnceMap, Pump, Task, WorkerPool
-from puffin_api._model.cancel import CancelToken
+from puffin_api._model.cancel import CancelToken, stoppable
 from puffin_api.errors import Cancelled, DeadlineExceeded
 
 PATIENCE = 30
@@ -266,6 +266,17 @@ def test_threads_that_wait_through_one_silent_pump_all_wake(pool):
         task.succeed("done")
 
     assert [Pump().wait(each) for each in waiting] == ["done"] * 3
+
+
+@pytest.mark.parametrize("given", [None, CancelToken()])
+def test_work_ends_by_a_switch_or_by_the_token_of_the_call(given):
+    switch, token = stoppable(given)
+    assert not token.cancelled
+
+    (given or switch).cancel("by one of them")
+
+    assert token.cancelled
+    assert switch.cancelled is (given is None)
 
 
 def test_any_of_several_tokens_cancels():

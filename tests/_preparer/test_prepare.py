@@ -191,6 +191,24 @@ def test_after_an_error_the_same_preparer_can_try_again(setting):
     assert preparer.prepare_wheels([dist_file("a")], pump=Pump()).keys() == {"a"}
 
 
+def test_the_first_failure_stops_downloads_that_are_under_way(setting):
+    stopped = []
+
+    def fetch(file, target, /, *, pump):
+        if file.name == "b":
+            raise ConnectFailed("no connection", url=file.url)
+        asked_to_stop = threading.Event()
+        pump.cancel.on_cancel(asked_to_stop.set)
+        stopped.append(asked_to_stop.wait(WAIT))
+        pump.check()
+
+    with pytest.raises(ConnectFailed):
+        setting.preparer(fetch=fetch).prepare_wheels([dist_file("a"), dist_file("b")], pump=Pump())
+
+    assert stopped == [True]
+    assert setting.leftovers() == []
+
+
 def in_threads(calls):
     results = [None] * len(calls)
 

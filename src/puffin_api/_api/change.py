@@ -13,7 +13,7 @@ from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.site_packages import list_distributions
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
-from puffin_api._model.cancel import CancelToken
+from puffin_api._model.cancel import stoppable
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
@@ -98,12 +98,11 @@ class Changer:
 
     def _build(self, files: Sequence[DistFile], plan: Plan, pump: Pump) -> dict[str, CachedWheel]:
         """Build wheels of sources, several at a time; the first failure ends the others."""
+        self._parts.take_lease(pump)
         if len(files) == 1 or self._workers == 1:
             sources = self._sources(plan, pump)
             return {file.name: sources.wheel(file) for file in files}
-        stop = CancelToken()
-        given = [] if pump.cancel is None else [pump.cancel]
-        token = CancelToken.any(stop, *given)  # type: ignore[arg-type]  # that of the caller is of this kind
+        switch, token = stoppable(pump.cancel)
 
         def build(file: DistFile) -> CachedWheel:
             # A build waits for downloads in its turn, so it needs a pump of its own.
@@ -112,7 +111,7 @@ class Changer:
         # Not the pool of the client: its work must never wait for its work.
         pool = WorkerPool(min(self._workers, len(files)), name="puffin-build")
         try:
-            made = pool.map(build, files, pump=pump, on_failure=lambda: stop.cancel("another build failed"))
+            made = pool.map(build, files, pump=pump, on_failure=lambda: switch.cancel("another build failed"))
         finally:
             pool.close()
         return {file.name: wheel for file, wheel in zip(files, made, strict=True)}
@@ -248,7 +247,7 @@ class Changer:
             if not self._files.is_writable(there):
                 yield NotWritable(f"The folder cannot be written: {there}", path=there)
         needed = plan.download_bytes  # unpacked it is more, but that much is certain
-        cache = str(self._parts.cache.layout.root)
+        cache = existing_folder(str(self._parts.cache.layout.root))
         if needed and needed > (free := self._files.free_bytes(cache)):
             message = f"{needed} bytes have to be fetched and {free} are free on the volume of {cache}"
             yield DiskFull(message, path=cache, needed=needed, free=free)

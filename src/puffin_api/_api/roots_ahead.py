@@ -11,11 +11,10 @@ import os
 from puffin_api._api.request import as_row
 from puffin_api._client.direct_files import DirectFiles
 from puffin_api._concurrency import Relay, WorkerPool
-from puffin_api._model.cancel import CancelToken
+from puffin_api._model.cancel import stoppable
 from puffin_api._model.options import Editable
 from puffin_api._model.requirement import requirement_row, row_of
 from puffin_api._resolver.dependencies import holds
-from puffin_api.errors import PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,27 +60,17 @@ def find_out(
     Raises:
         PuffinError: The first failure, which ends the others.
     """
-    stop = CancelToken()
-    given = [] if pump.cancel is None else [pump.cancel]
-    token = CancelToken.any(stop, *given)  # type: ignore[arg-type]  # that of the caller is of this kind
-    failures: list[PuffinError] = []
+    switch, token = stoppable(pump.cancel)
 
     def find(item: Req) -> None:
         # A build waits for downloads in its turn, so it needs a pump of its own.
         files = DirectFiles(add_login, hashes=hashes, sources=sources.beside(Relay(pump, token)))
-        try:
-            files.file(as_row(item, files))
-        except PuffinError as error:
-            failures.append(error)
-            stop.cancel("other sources failed")
-            raise
+        files.file(as_row(item, files))
 
     # Not the pool of the client: its work must never wait for its work.
     pool = WorkerPool(min(workers, len(items)), name="puffin-sources")
     try:
-        pool.map(find, items, pump=pump)
-    except PuffinError as error:
-        raise (failures or [error])[0] from None  # not that of one which was stopped for its sake
+        pool.map(find, items, pump=pump, on_failure=lambda: switch.cancel("other sources failed"))
     finally:
         pool.close()
 

@@ -10,6 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from puffin_api._concurrency import Token
+
 
 class CancelToken:
     """A switch that any thread may throw, once; every operation looks at it often.
@@ -97,3 +99,15 @@ class CancelToken:
         if self._expires is not None and time.monotonic() >= self._expires:
             return DeadlineExceeded("The deadline has passed", reason="deadline")
         return next((c for c in (p.cause() for p in self._parents) if c is not None), None)
+
+
+def stoppable(cancel: Token | None) -> tuple[CancelToken, CancelToken]:
+    """Return a switch, and the token for work that ends by the switch or by what a caller gave.
+
+    Args:
+        cancel: The token of a call.
+    """
+    switch = CancelToken()
+    if cancel is None:
+        return switch, switch
+    return switch, CancelToken.any(switch, cancel)  # type: ignore[arg-type]  # the one kind there is

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from puffin_api._cache.mending import clear_for_file
-from puffin_api._concurrency import OnceMap, Pump
+from puffin_api._concurrency import OnceMap, Pump, Relay
+from puffin_api._model.cancel import stoppable
 from puffin_api._preparer.heartbeat import Heartbeat
 from puffin_api._preparer.telling import Telling
 from puffin_api._preparer.wheel_index import GONE
@@ -136,11 +137,21 @@ class WheelPreparer:
         while missing := [file for file in wanted if file.name not in found]:
             # The largest decide when all is done, so they begin; files of unknown size may be large.
             missing.sort(key=lambda file: -1 if file.size is None else -file.size)
-            made = self._pool.map(lambda file: self._prepare(file, pump, told), missing, pump=pump)
+            made = self._prepare_all(missing, pump, told)
             # What another call has made may have been pruned before we could say that we use it too.
             self._take([wheel.archive for wheel in made])
             found.update({wheel.name: wheel for wheel in made if wheel.archive.is_dir()})
         return {file.name: found[file.name] for file in wanted}
+
+    def _prepare_all(self, files: Sequence[DistFile], pump: Pump, telling: Telling) -> list[CachedWheel]:
+        switch, token = stoppable(pump.cancel)
+        relay = Relay(pump, token)
+        return self._pool.map(
+            lambda file: self._prepare(file, relay, telling),
+            files,
+            pump=pump,
+            on_failure=lambda: switch.cancel("another download failed"),
+        )
 
     def _is_intact(self, wheel: CachedWheel, pump: Pump, telling: Telling) -> bool:
         pump.check()
