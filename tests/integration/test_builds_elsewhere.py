@@ -212,6 +212,16 @@ def test_in_its_own_process_a_resolution_brings_its_runner(index, make_client, e
     assert runner.count > before
 
 
+def test_the_runner_of_an_installer_is_used_whatever_resolved(index, make_client, environment):
+    client, resolved, installs = make_client(index), NotedRunner(), NotedRunner()
+    resolution = Resolver(client, runner=resolved).resolve(["demo"], target=environment)
+    before = resolved.count
+
+    Installer(environment, client, runner=installs).install(resolution)
+
+    assert (resolved.count, installs.count > 0) == (before, True)
+
+
 def test_a_failure_of_the_backend_is_still_one(serve, make_client, environment, journal):
     code = "def build_wheel(*arguments, **options):\n    raise SystemExit('no')\n"
     client = make_client(serve(sdist(project(journal, code=code))))

@@ -71,7 +71,11 @@ class BuildOptions:
         )
 
     def over(self, terms: BuildTerms | None) -> BuildOptions:
-        """Return what holds for sources that were resolved on some terms: of policies the stricter one."""
+        """Return what holds for sources that were resolved on some terms.
+
+        What was resolved is what is built, and of policies the stricter one holds. A runner of our own is used
+        all the same: it says how processes may be started here.
+        """
         if terms is None:
             return self
         other = terms.live if isinstance(terms.live, BuildOptions) else _revived(terms)
@@ -81,7 +85,7 @@ class BuildOptions:
             other,
             policy=strictest,
             settings=self.settings if other.settings is None else other.settings.with_env_of(self.settings),
-            runner=other.runner or self.runner,
+            runner=self.runner or other.runner,
             builder=other.builder or self.builder,
             lacking=frozenset(name for name in other.lacking if here.get(name) is None),
         )

@@ -58,7 +58,8 @@ class Installer:
         review: May refuse a plan before anything is downloaded.
         build_policy: What may be built from source, whatever was allowed when it was resolved.
         build_settings: How sources are built, where a resolution does not say it.
-        runner: Starts build backends, and the interpreter of the environment where modules are compiled.
+        runner: Starts build backends, git, and the interpreter of the environment where modules are compiled;
+            where there is none, the one that a resolution was made with starts the first two.
         workers: How many builds may run at a time; as many as there are processors by default.
         files: How the environment is changed on the disk; ``puffin_api.testing.FaultyFs`` lets it fail.
     """

@@ -45,7 +45,7 @@ class Resolver:
     Args:
         client: Where releases and metadata come from.
         builder: Tells the metadata of sources, in place of the standard way.
-        runner: Starts build backends.
+        runner: Starts build backends, and git.
         workers: Of how many sources that are required by path or URL the metadata is found out at a time; as
             many as there are processors by default. What the search comes upon is taken one by one, as it
             has to know each before it goes on.
