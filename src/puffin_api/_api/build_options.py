@@ -73,8 +73,8 @@ class BuildOptions:
     def over(self, terms: BuildTerms | None) -> BuildOptions:
         """Return what holds for sources that were resolved on some terms.
 
-        What was resolved is what is built, and of policies the stricter one holds. A runner of our own is used
-        all the same: it says how processes may be started here.
+        What was resolved is what is built, and of policies the stricter one holds. A runner of our own is
+        used all the same: it says how processes may be started here.
         """
         if terms is None:
             return self
