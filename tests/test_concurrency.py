@@ -243,6 +243,22 @@ def test_progress_comes_at_most_once_in_a_tenth_of_a_second():
     assert len(heard) < 100
 
 
+def test_a_task_that_ends_while_an_event_is_told_is_noticed():
+    """Reporters take their time, and the wake-up comes in between."""
+    task, told = Task(), []
+
+    def wait():
+        pump = Pump(lambda _: task.succeed("done"))
+        pump.send("event")
+        told.append(pump.wait(task))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    thread.join(20)  # a wait looks on its own after a minute
+
+    assert told == ["done"]
+
+
 def test_a_cancel_wakes_the_caller():
     token = CancelToken()
     pump = Pump(cancel=token)

@@ -168,7 +168,8 @@ class Pump:
         try:
             while not task.done:
                 self.check()
-                self._hand_over(self._next_event(inbox))
+                if not task.done:  # else what was delivered meanwhile had the wake-up among it
+                    self._hand_over(self._next_event(inbox))
         finally:
             if release is not None:
                 release()
