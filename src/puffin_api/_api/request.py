@@ -102,6 +102,8 @@ class Request:
         upgrade = upgrade or Upgrade.none()
         target = target_of(target)
         wanted, given = given_by(requirements)
+        digests = _digests(given, hashes)
+        files.demand({} if digests is None else digests.given)
         kept = [item for item in installed if not upgrade.covers(normalize(item.name))]
         pins = [pin for pin in _pins(locked) if not upgrade.covers(normalize(pin[0]))]
         return cls(
@@ -119,7 +121,7 @@ class Request:
                 only_binary=_names(only_binary),
                 no_binary=_names(no_binary),
                 sources=sources,
-                digests=_digests(given, hashes),
+                digests=digests,
             ),
             preferences=_grouped([*((i.name, i.version) for i in kept), *pins]),
             locked=_grouped(pins),

@@ -204,6 +204,8 @@ class Resolver:
         items = certain_sources(wanted, target, amended=amended or bool(given.overrides))
         if len(items) < 2 or self._workers < 2:  # one at a time is what happens anyway
             return
+        if given.hashes:  # these have to be held against each archive before it is built
+            return
         find_out(
             items,
             sources=sources,

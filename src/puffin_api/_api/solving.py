@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from puffin_api._client.crawler import CallSource
 from puffin_api._resolver.advice import Advisor
 from puffin_api._resolver.direct import direct_releases
 from puffin_api._resolver.propagation import Unsolvable
@@ -37,6 +38,8 @@ def solve(request: Request, files: DirectFiles, source: ReleaseSource, pump: Pum
     if request.protected:
         free = request.problem(protected=False).changed(direct=problem.direct)
         _blame_protection(free, request.protected, source, pump)
+    if isinstance(source, CallSource):
+        source.end_builds()  # trials leave out what the caller has asked for, but must not run it
     raise Advisor(problem, source, pump, solver.effort).error(found.incompatibility)
 
 

@@ -64,6 +64,7 @@ class CallSource:
         self._touched: set[str] = set()
         self._scout: Scout | None = None
         self._over = False
+        self._may_build = True
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +82,10 @@ class CallSource:
             self._pool.submit(self._registry.flush)
         except RuntimeError:  # the client was closed
             self._registry.flush()
+
+    def end_builds(self) -> None:
+        """From now on, raise BuildForbidden where only a builder could tell the metadata of sources."""
+        self._may_build = False
 
     # -- asked by the solver --------------------------------------------------------------------
 
@@ -184,6 +189,8 @@ class CallSource:
 
     def _build_metadata(self, file: FileRow) -> DistMetadata | PuffinError:
         """Ask the builder, on this thread: it may well need the pool, and this source, itself."""
+        if not self._may_build:
+            raise BuildForbidden(f"{file.filename} is not built for a trial", package=file.project)
         result: DistMetadata | PuffinError
         try:
             if self._build is None:

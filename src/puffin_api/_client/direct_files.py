@@ -26,7 +26,7 @@ from puffin_api.errors import BuildForbidden, HashMismatch, RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
     from puffin_api._model.filename import WheelName
@@ -70,9 +70,14 @@ class DirectFiles:
         self._add_login = add_login
         self._hashes = hashes
         self._sources = sources
+        self._given: Mapping[str, frozenset[str]] = {}
         self._found: dict[str, FileRow] = {}
         """Files of sources, by the URL of the requirement."""
         self._git_logins: dict[str, Login] = {}
+
+    def demand(self, digests: Mapping[str, frozenset[str]]) -> None:
+        """Hold archives to the digests that the caller gives for projects, before anything of them is run."""
+        self._given = digests
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
@@ -120,7 +125,7 @@ class DirectFiles:
             RequirementInvalid: It is not there, or is nothing of the project.
             BuildForbidden: It would have to be built, and nothing may be.
             BuildFailed: Only a build could tell what it is, and it failed.
-            HashMismatch: A local file has another digest than the requirement says.
+            HashMismatch: An archive has another digest than the caller says.
         """
         if row.url not in self._found:
             file = self._file(row)
@@ -180,15 +185,41 @@ class DirectFiles:
     def _archive(self, file: FileRow, path: Path | None, text: str, *, subdirectory: str = "") -> FileRow:
         if self._sources is None:
             raise _needs_sources(text)
+        file.allowed = self._allowed(file)
         if path is not None:
             self._look_at(file, path, file.url, text)
+            _check_allowed(file, path, text)
+        if self._hashes is HashPolicy.REQUIRE and not file.allowed:
+            raise _unhashed(
+                text, "there is none", "Give it in Manifest.hashes, or as #sha256=... of its URL."
+            )
         info = ArchiveInfo(hashes=_digests(file))
         file.origin = DirectUrl(url=file.url, info=info, subdirectory=subdirectory)
         return self._sources.complete(file)
 
+    def _allowed(self, file: FileRow) -> tuple[str, ...]:
+        """Return the digests of which an archive must have one; of a name that is not known, any will do."""
+        own = frozenset(file.allowed)
+        if file.project or self._hashes is not HashPolicy.REQUIRE:
+            given = self._given.get(file.project)
+        else:
+            given = frozenset().union(*self._given.values())
+        if given is None:
+            return file.allowed
+        if not given and file.project:
+            raise _invalid(file.url, f"there is no digest that all requirements for {file.project} allow")
+        return tuple(sorted(own & given or given))
+
+    def _refuse_unhashed(self, name: str, text: str, kind: str) -> None:
+        """Refuse what has no digest, where it must have one, before its code is run."""
+        if self._hashes is HashPolicy.REQUIRE or name in self._given:
+            hint = "Name an archive with its digest, or ask for no digests of it."
+            raise _unhashed(text, f"{kind} has none", hint)
+
     def _tree(self, name: str, path: Path, *, editable: bool, subdirectory: str = "") -> FileRow:
         if self._sources is None:
             raise _needs_sources(str(path))
+        self._refuse_unhashed(name, str(path), "a folder")
         url = path_to_url(path / subdirectory)
         origin = DirectUrl(url=url, info=DirInfo(editable=editable))
         file = FileRow(project=name, version="", filename="", url=url, origin=origin)
@@ -197,12 +228,29 @@ class DirectFiles:
     def _git(self, row: RequirementRow) -> FileRow:
         if self._sources is None:
             raise _needs_build(row)
+        self._refuse_unhashed(row.name, _shown(row), "a repository")
         url, _ = parse_git_url(row.url)
         commit = self._sources.commit(url, self._git_logins.get(url.repository))
         file = FileRow(
             project=row.name, version="", filename="", url=str(url.at(commit)), origin=url.direct_url(commit)
         )
         return self._sources.complete(file)
+
+
+def _check_allowed(file: FileRow, path: Path, text: str) -> None:
+    """Refuse a local archive that has none of the digests that the caller allows."""
+    if not file.allowed:
+        return
+    actual = {f"{kind}:{_digest(path, kind, text)}" for kind in {a.partition(":")[0] for a in file.allowed}}
+    if actual.isdisjoint(file.allowed):
+        raise HashMismatch(
+            f"{file.filename} has none of the digests that you allow",
+            hint="The file is not the one that was meant; do not use it, or correct the digests.",
+            name=file.project,
+            source=file.url,
+            expected=list(file.allowed),
+            actual=min(actual),
+        )
 
 
 def _digests(file: FileRow) -> dict[str, str]:
@@ -262,6 +310,20 @@ def _size_and_sha256(path: Path, text: str) -> tuple[int, str]:
             return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(text, f"{path} cannot be read: {error.strerror}") from error
+
+
+def _digest(path: Path, algorithm: str, text: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, algorithm).hexdigest()
+    except OSError as error:
+        raise _unreadable(text, f"{path} cannot be read: {error.strerror}") from error
+
+
+def _unhashed(text: str, reason: str, hint: str) -> RequirementInvalid:
+    return RequirementInvalid(
+        f"{text!r} cannot be used: it must have a digest from you, and {reason}", hint=hint, text=text
+    )
 
 
 def _unreadable(text: str, reason: str) -> RequirementInvalid:

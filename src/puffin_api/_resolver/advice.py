@@ -1,7 +1,8 @@
 """Advice after a failure: the smallest conflict, and what would help.
 
 A hint that says "there is a solution" was tried. What another index has, and what a wheel would be that
-nobody has built, cannot be tried from here: these hints only say where to look.
+nobody has built, cannot be tried from here: these hints only say where to look. Nothing is built for a
+trial: what the caller has ruled out must not run because of a hint. "There may be a solution" then.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from puffin_api._resolver.other_pythons import other_pythons, would_suit
 from puffin_api._resolver.propagation import Unsolvable
 from puffin_api._resolver.solve import GaveUp, Solver
 from puffin_api._urls import redact_in
-from puffin_api.errors import NetworkError, OfflineMiss
+from puffin_api.errors import BuildForbidden, NetworkError, OfflineMiss
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Advisor:
         self._left = Effort(_MOST_TRIALS * most.conflicts, _TOGETHER * most.visited, _TOGETHER * most.looks)
         self._pump = Pump(None, pump.cancel)  # nobody wants to hear of trials
         self._trials = 0
+        self._needs_build = False
+        """Whether only a build could tell how the last trial ends."""
 
     def error(self, last: Incompatibility) -> PuffinError:
         """Return the error to be raised for a proof that there is no solution.
@@ -143,8 +146,8 @@ class Advisor:
         yield from _if_asked_by_url(facts)
 
     def _if_prereleases(self, problem: Problem) -> Iterator[str]:
-        if self._works(problem.changed(prereleases=PrereleaseMode.IF_NECESSARY)):
-            yield "there is a solution with pre-releases; allow them with PrereleaseMode.IF_NECESSARY"
+        changed = problem.changed(prereleases=PrereleaseMode.IF_NECESSARY)
+        yield from self._told(changed, "with pre-releases; allow them with PrereleaseMode.IF_NECESSARY")
 
     def _if_later(self, problem: Problem) -> Iterator[str]:
         found = self._try(problem.changed(policy=problem.policy.changed(cutoff={})))
@@ -157,14 +160,16 @@ class Advisor:
                 yield f"there is a solution with files uploaded until {latest} UTC; set exclude_newer later"
             else:
                 yield "there is a solution without exclude_newer"
+        elif self._needs_build:
+            yield "there may be a solution without exclude_newer"
 
     def _if_any_kind(self, problem: Problem) -> Iterator[str]:
-        if self._works(problem.changed(policy=problem.policy.changed(only_binary=(), no_binary=()))):
-            yield "there is a solution without only_binary and no_binary"
+        changed = problem.changed(policy=problem.policy.changed(only_binary=(), no_binary=()))
+        yield from self._told(changed, "without only_binary and no_binary")
 
     def _if_any_digest(self, problem: Problem) -> Iterator[str]:
-        if self._works(problem.changed(policy=problem.policy.changed(digests=Digests()))):
-            yield "there is a solution with files of other digests; if you trust them, give theirs"
+        changed = problem.changed(policy=problem.policy.changed(digests=Digests()))
+        yield from self._told(changed, "with files of other digests; if you trust them, give theirs")
 
     def _kinds_of_python(self) -> set[str]:
         """Return the codes for which another Python is tried."""
@@ -187,14 +192,21 @@ class Advisor:
             yanked = [bit for bit, reason in found.items() if reason.code == "yanked"]
             for bit in sorted(yanked, reverse=True)[:1]:
                 pin = f"{package.name}=={package.snapshot.version(bit)}"
-                if self._works(problem.changed(roots=[*problem.roots, requirement_row(pin)])):
-                    yield f"there is a solution with a yanked release; require {pin} to accept it"
+                changed = problem.changed(roots=[*problem.roots, requirement_row(pin)])
+                yield from self._told(changed, f"with a yanked release; require {pin} to accept it")
 
     def _if_unconstrained(self, problem: Problem, row: RequirementRow) -> Iterator[str]:
-        if self._works(problem.changed(amendments=problem.amendments.without_constraint(row))):
-            yield f"there is a solution without the constraint {redact_in(row.text, row.url)}"
+        changed = problem.changed(amendments=problem.amendments.without_constraint(row))
+        yield from self._told(changed, f"without the constraint {redact_in(row.text, row.url)}")
 
     # --- trying -------------------------------------------------------------------------------
+
+    def _told(self, problem: Problem, how: str) -> Iterator[str]:
+        """Give the hint that a variation has a solution, if it has one or may have."""
+        if self._works(problem):
+            yield f"there is a solution {how}"
+        elif self._needs_build:
+            yield f"there may be a solution {how}"
 
     def _works(self, problem: Problem) -> bool:
         return isinstance(self._try(problem), list)
@@ -202,6 +214,7 @@ class Advisor:
     def _try(self, problem: Problem, *, share: float = _HINT) -> list[Package] | Unsolvable | None:
         """Solve a variation; None where it cannot be told within reason."""
         self._trials += 1
+        self._needs_build = False
         if self._trials > _MOST_TRIALS:
             return None
         patience = _share(self._spent, share).capped(self._left)
@@ -210,6 +223,9 @@ class Advisor:
             return solver.solve()
         except Unsolvable as unsolvable:
             return unsolvable
+        except BuildForbidden:
+            self._needs_build = True
+            return None
         except (GaveUp, NetworkError):
             return None
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from puffin_api._model.direct_url import ArchiveInfo
 from puffin_api._model.file import DistFile
 from puffin_api._model.rejection import Rejection
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _CONTRADICTION = Rejection("hash-mismatch", "has no digest that all your requirements allow")
 _MISSING = Rejection("hash-missing", "has no digest from you, and every file must have one")
 
+_NEVER = Rejection("hash-missing", "has no digest, as it is no archive, and you give some for it")
+
 
 class Digests:
     """The digests that files must have.
@@ -25,25 +28,27 @@ class Digests:
         required: Whether files of all other projects are barred, but for those whose URL has a digest.
     """
 
-    __slots__ = ("_given", "_required", "key")
+    __slots__ = ("_required", "given", "key")
 
     def __init__(self, given: Mapping[str, frozenset[str]] | None = None, *, required: bool = False) -> None:
-        self._given = dict(given or {})
+        self.given: Mapping[str, frozenset[str]] = dict(given or {})
         self._required = required
-        self.key = f"{sorted((n, sorted(d)) for n, d in self._given.items())} {required}" if self else ""
+        self.key = f"{sorted((n, sorted(d)) for n, d in self.given.items())} {required}" if self else ""
         """Equal where the same files are left."""
 
     def __bool__(self) -> bool:
-        return self._required or bool(self._given)
+        return self._required or bool(self.given)
 
     def objection(self, file: FileRow) -> Rejection | None:
         """Return what speaks against a file. A digest that its index does not give is checked later."""
-        allowed = self._given.get(file.project)
+        allowed = self.given.get(file.project)
         if allowed is None:
             # A URL may bring its own digest.
             return _MISSING if self._required and not file.allowed else None
         if not allowed:
             return _CONTRADICTION
+        if file.origin is not None and not isinstance(file.origin.info, ArchiveInfo):
+            return _NEVER  # of a tree, none could be checked later
         mine = _comparable(file, allowed)
         if not mine or not allowed.isdisjoint(mine):
             return None
@@ -51,7 +56,7 @@ class Digests:
 
     def bound(self, file: FileRow) -> FileRow:
         """Return the file with what is to be checked once it is here."""
-        allowed = self._given.get(file.project)
+        allowed = self.given.get(file.project)
         if not allowed or not allowed.isdisjoint(text.lower() for text in file.hashes):
             return file
         return attrs.evolve(DistFile.of(file), allowed=tuple(sorted(allowed))).row()
