@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from puffin_api._installer.stale_modules import refresh_imports, stale_modules
-from puffin_api._model.plan import InstallReport, Plan
+from puffin_api._model.plan import InstallReport, Plan, RemovedFiles
 from puffin_api._model.stale import stale_after, stale_before
 from tests._installer.environment_kit import Place
 
@@ -105,7 +105,10 @@ def upgrade(place, old, new, modules):
     place.change(old)
     leaving = tuple(place.installed())
     before = stale_before(leaving, (new,), modules)
-    rows = [(str(dist.location.parent), dist.files, dist.read_text("RECORD")) for dist in leaving]
+    rows = [
+        RemovedFiles(folder=str(dist.location.parent), files=dist.files, record=dist.read_text("RECORD"))
+        for dist in leaving
+    ]
     place.change(new)
     after = stale_after(rows, (new,), modules)
     assert before == after
@@ -268,7 +271,7 @@ def test_modules_of_an_egg_are_all_stale(place, tmp_path, by_link):
     }
 
     before = stale_before(place.installed(), (), modules)
-    after = stale_after([(str(place.site), [egg.name], "")], (), modules)
+    after = stale_after([RemovedFiles(folder=str(place.site), files=[egg.name])], (), modules)
 
     assert before == after
     assert before.stale == ("p", "p.x")

@@ -458,7 +458,7 @@ def test_a_symlinked_environment_is_installed_into_where_it_really_is(place, tmp
     assert (place.bin / "a").exists()
     result = alias.remove("a")
 
-    assert {base for base, *_ in result.removed} == {str(place.site), str(alias.site)}
+    assert {removed.folder for removed in result.removed} == {str(place.site), str(alias.site)}
     assert not (place.bin / "a").exists()
 
 

@@ -26,6 +26,9 @@ class Source:
     def record(self):
         return [("a.py", "", "")]
 
+    def linked_folder(self):
+        return ""
+
     def module_files(self):
         return ["/site/a.py"]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import site
 import subprocess
+import sys
 
 import pytest
 
@@ -112,6 +115,61 @@ def test_an_uninstall_leaves_the_tree_alone(make_client, make_venv, folder):
     assert versions(environment) == {}
     assert tree(folder) == before
     assert tree(environment.root, times=False) == empty
+
+
+@pytest.fixture
+def load_demo():
+    """Import the project as an interpreter does that starts with the environment."""
+    path, finders = list(sys.path), list(sys.meta_path)
+
+    def load(environment):
+        importlib.invalidate_caches()
+        site.addsitedir(str(environment.scheme.purelib))
+        return importlib.import_module("demo")
+
+    yield load
+    sys.path[:], sys.meta_path[:] = path, finders
+    for name in ("demo", "__editable___demo_finder"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("then", ["uninstall", "release", "the same again", "something else"])
+def test_what_is_loaded_of_it_is_stale_once_it_goes(make_client, make_venv, folder, serve, load_demo, then):
+    client = make_client(serve(wheel("demo", "2.0", files={"demo.py": "value = 2\n"}) | wheel("log", "1.0")))
+    environment = make_venv()
+    installer = Installer(environment, client)
+    editable = resolve(client, environment, Editable(path=folder))
+    installer.install(editable)
+    assert load_demo(environment).__file__ == str(folder / "demo.py")
+
+    plan = {
+        "uninstall": lambda: installer.plan_uninstall(["demo"]),
+        "release": lambda: installer.plan(resolve(client, environment, "demo==2.0")),
+        "the same again": lambda: installer.plan(editable, reinstall=["demo"]),
+        "something else": lambda: installer.plan(resolve(client, environment, "log")),
+    }[then]()
+    before = plan.stale_modules()
+    report = installer.uninstall(plan) if then == "uninstall" else installer.install(plan)
+    after = report.stale_modules()
+
+    goes = then in {"uninstall", "release"}
+    assert report.changed
+    assert ("demo" in after.stale, after.restart) == (goes, "advised" if goes else "no")
+    assert (before.stale, before.restart) == (after.stale, after.restart)
+
+
+def test_a_release_that_is_loaded_is_stale_once_it_is_editable(
+    make_client, make_venv, folder, serve, load_demo
+):
+    client = make_client(serve(wheel("demo", "2.0", files={"demo.py": "value = 2\n"})))
+    environment = make_venv()
+    installer = Installer(environment, client)
+    installer.install(resolve(client, environment, "demo==2.0"))
+    assert load_demo(environment).value == 2
+
+    report = installer.install(resolve(client, environment, Editable(path=folder)))
+
+    assert report.stale_modules().stale == ("demo",)
 
 
 def test_it_is_built_again_only_once_its_metadata_may_have_changed(make_client, make_venv, folder, journal):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from puffin_api._installer.site_packages import DistributionFolder, read_file
+from puffin_api._installer.site_packages import DistributionFolder, first_line, read_file
 from puffin_api._model.direct_url import DirectUrl
 from puffin_api._model.events import Notice
-from puffin_api._model.plan import Before
+from puffin_api._model.installed import InstalledDistribution
+from puffin_api._model.plan import Before, RemovedFiles
 from puffin_api._wheel.record import parse_record
 from puffin_api._wheel.uninstall import OwnedFiles
 from puffin_api.errors import InstallFailed
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from puffin_api._installer.site_packages import Listing
-    from puffin_api._model.plan import RemovedFiles
     from puffin_api._wheel.lay_out import Places
     from puffin_api._wheel.uninstall import Removal
 
@@ -58,9 +58,9 @@ class Leaving:
         """New content of shared files in site-packages; empty for a file that goes."""
         self.files = 0
         """How many files leave."""
-        for name, _, path, kind in listing.found:
+        for name, version, path, kind in listing.found:
             if name in names:
-                self._add(name, path, kind)
+                self._add(name, version, path, kind)
 
     @property
     def replaced(self) -> set[str]:
@@ -95,12 +95,12 @@ class Leaving:
                     found[target] = name, digest
         return found
 
-    def _add(self, name: str, location: str, kind: str) -> None:
+    def _add(self, name: str, version: str, location: str, kind: str) -> None:
         base = os.path.dirname(location)
         paths, record = self._paths(name, location, kind)
         self._owned.add(base, paths)
         if kind == "egg-link":
-            self._forget_paths(base, _first_line(location))
+            self._forget_paths(base, first_line(location))
         elif kind == "egg":
             egg = os.path.basename(location)
             self._forget_paths(base, egg, f"./{egg}", location)
@@ -108,8 +108,15 @@ class Leaving:
             self._owned.add_folder(location)
         if self._stays:
             self._tokens.update(_tokens(paths, os.path.basename(location)))
-        self.removed.append((base, paths, record))
-        self.before.setdefault(name, _before(location, paths))
+        before = _before(location, paths)
+        self.before.setdefault(name, before)
+        removed = RemovedFiles(folder=base, files=paths, record=record)
+        if kind == "egg-link" or (before.direct_url is not None and before.direct_url.editable):
+            # Asked now: what leads to its modules leaves with the rest.
+            removed = removed.with_tree_of(
+                InstalledDistribution(name, version, location, DistributionFolder(location, kind))
+            )
+        self.removed.append(removed)
 
     def _paths(self, name: str, location: str, kind: str) -> tuple[Sequence[str], str]:
         """Return the files of a distribution, and the text of its RECORD."""
@@ -166,10 +173,6 @@ class Leaving:
                 target = os.path.normpath(f"{base}{os.sep}{path}")
                 if target in self._owned:
                     self._owned.discard(target)
-
-
-def _first_line(link: str) -> str:
-    return read_file(link).partition(b"\n")[0].decode(errors="surrogateescape").strip()
 
 
 def _before(location: str, paths: Sequence[str]) -> Before:

@@ -9,20 +9,17 @@ import stat
 from puffin_api._installer.developed_modules import developed_modules
 from puffin_api._installer.journal import MARK, PREFIX
 from puffin_api._installer.recovery import is_transaction
-from puffin_api._model.dist_info import is_module_file, split_dist_info, split_egg_info, top_level_modules
+from puffin_api._model.dist_info import is_module_file, split_dist_info, split_egg_info
 from puffin_api._model.installed import InstalledDistribution, InstalledSet
 from puffin_api._model.names import is_name, normalize
 from puffin_api._model.problems import BrokenMetadata, DuplicateDistribution, InterruptedTransaction
-from puffin_api._urls import url_to_path
 from puffin_api._wheel.record import parse_record, record_paths
-from puffin_api.errors import RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from puffin_api._model.direct_url import DirectUrl
     from puffin_api._model.problems import Problem
 
 _USUAL = ".dist-info"
@@ -97,14 +94,13 @@ class DistributionFolder:
         paths = [path for path in self.paths() if is_module_file(path)]
         return [os.path.normpath(os.path.join(base, path)) for base in bases for path in paths]
 
-    def developed_modules(self, origin: DirectUrl, own: Iterable[str]) -> Sequence[str]:
+    def linked_folder(self) -> str:
+        """Return the folder that an ``egg-link`` names; "" where it names none, and for other kinds."""
+        return _linked_folder(self._path) if self.kind == "egg-link" else ""
+
+    def developed_modules(self, tree: str, own: Iterable[str]) -> Sequence[str]:
         """Return the top-level modules of what is developed in a tree; ``own`` is what they may be called."""
-        files = self.paths()
-        try:
-            tree = url_to_path(origin.url) / origin.subdirectory
-        except RequirementInvalid:
-            return top_level_modules(files)
-        return developed_modules(os.path.dirname(self._path), files, tree=str(tree), own=own)
+        return developed_modules(os.path.dirname(self._path), self.paths(), tree=tree, own=own)
 
     def _file(self, name: str) -> str:
         if self.kind == "dist-info":
@@ -322,15 +318,32 @@ def _version_inside(name: str, path: str, kind: str) -> str:
 
 def _egg_info_of_link(path: str) -> str:
     """Return the .egg-info folder in the place that an .egg-link file names; "" where there is none."""
+    place = _linked_folder(path)
     try:
-        place = read_file(path).decode(errors="surrogateescape").partition("\n")[0].strip()
         names = [name for name in os.listdir(place) if name.endswith(".egg-info")] if place else []
-    except (OSError, ValueError):
+    except OSError:
         return ""
     wanted = split_egg_info(os.path.basename(path).removesuffix(".egg-link"))
     # Several projects may be developed in one folder.
     names.sort(key=lambda name: (split_egg_info(name) or ("", ""))[:1] != (wanted or ("", ""))[:1])
     return os.path.join(place, names[0]) if names else ""
+
+
+def _linked_folder(path: str) -> str:
+    try:
+        folder = first_line(path)
+    except OSError:
+        return ""
+    return "" if "\0" in folder else folder
+
+
+def first_line(path: str) -> str:
+    """Return what an ``.egg-link`` file has to say.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return read_file(path).partition(b"\n")[0].decode(errors="surrogateescape").strip()
 
 
 def _by_name(dist: InstalledDistribution) -> str:

@@ -388,11 +388,11 @@ class _Commit:
 
     def _removed(self) -> Iterator[RemovedFiles]:
         """Give the removed files below the folders as given too: modules are loaded by that path."""
-        for base, paths, record in self._leaving.removed:
-            yield base, paths, record
-            given = self._aliases.get(base, base)
-            if given != base:
-                yield given, paths, record
+        for removed in self._leaving.removed:
+            yield removed
+            given = self._aliases.get(removed.folder, removed.folder)
+            if given != removed.folder:
+                yield attrs.evolve(removed, folder=given)
 
     def _look(self) -> Listing:
         """List the environment; an interrupted transaction is ended first."""

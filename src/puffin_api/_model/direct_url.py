@@ -7,7 +7,8 @@ import re
 
 import attrs
 
-from puffin_api._urls import resource, split_fragment
+from puffin_api._urls import resource, split_fragment, url_to_path
+from puffin_api.errors import RequirementInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,6 +164,17 @@ def plain_folder(folder: str) -> str:
     if folder.startswith("/"):
         return folder
     return "/".join(part for part in folder.split("/") if part not in ("", "."))
+
+
+def developed_tree(origin: DirectUrl | None) -> str:
+    """Return the folder of a project in development mode; "" for any other, and where it names no folder."""
+    if origin is None or not origin.editable:
+        return ""
+    try:
+        tree = str(url_to_path(origin.url) / origin.subdirectory)
+    except RequirementInvalid:
+        return ""
+    return "" if "\0" in tree else tree
 
 
 def without_credentials(url: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from puffin_api._model.direct_url import DirectUrl
+from puffin_api._model.direct_url import DirectUrl, developed_tree
 from puffin_api._model.dist_info import (
     InstalledEntryPoint,
     parse_entry_points,
@@ -54,7 +54,11 @@ if TYPE_CHECKING:
             """Return the absolute paths of all Python sources and extension modules."""
             ...
 
-        def developed_modules(self, origin: DirectUrl, own: Iterable[str]) -> Sequence[str]:
+        def linked_folder(self) -> str:
+            """Return the folder that an ``egg-link`` names; "" where it names none, and for other kinds."""
+            ...
+
+        def developed_modules(self, tree: str, own: Iterable[str]) -> Sequence[str]:
             """Return the top-level modules of what is developed in a tree, which may be called ``own``."""
             ...
 
@@ -142,6 +146,14 @@ class InstalledDistribution:
         """True in development mode."""
         return self.kind == "egg-link" or (self.direct_url is not None and self.direct_url.editable)
 
+    @property
+    def editable_project_location(self) -> Path | None:
+        """The folder of the project in development mode; None where it does not say, and for all others."""
+        from pathlib import Path
+
+        tree = self._source.linked_folder() or developed_tree(self.direct_url)
+        return Path(tree) if tree else None
+
     def modules(self) -> tuple[str, ...]:
         """Return the names of the top-level modules and packages that it offers.
 
@@ -154,9 +166,9 @@ class InstalledDistribution:
             found = tuple(sorted({name for name in named if name.isidentifier()}))
             if found:
                 return found
-        origin = self.direct_url
-        if origin is not None and origin.editable:
-            return tuple(self._source.developed_modules(origin, self._own_names()))
+        tree = self.editable_project_location
+        if tree is not None:
+            return tuple(self._source.developed_modules(str(tree), self._own_names()))
         return top_level_modules(self.files)
 
     def read_text(self, name: str) -> str | None:

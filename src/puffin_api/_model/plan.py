@@ -22,8 +22,6 @@ if TYPE_CHECKING:
         "missing", "version", "origin", "duplicate", "broken", "asked", "extraneous", "orphan", "undo"
     ]
     Mode = Literal["add", "sync", "uninstall", "undo"]
-    RemovedFiles = tuple[str, Sequence[str], str]
-    """The folder around a distribution's metadata, its files relative to that, and the text of its RECORD."""
 
     class Explains(Protocol):
         """What a change needs of the resolution that it comes from."""
@@ -121,11 +119,33 @@ class Blocker:
 
 
 @attrs.frozen(kw_only=True)
+class RemovedFiles:
+    """What a distribution had that was removed or replaced."""
+
+    folder: str
+    """That around its metadata."""
+    files: Sequence[str] = attrs.field(hash=False)
+    """Relative to the folder."""
+    record: str = ""
+    """The text of its RECORD."""
+    tree: str = ""
+    """The project, where it was in development mode."""
+    modules: tuple[str, ...] = ()
+    """The top-level modules of the project; they are not among the files."""
+
+    def with_tree_of(self, dist: InstalledDistribution) -> RemovedFiles:
+        """Return the same with what the distribution says of its project, if it is in development mode."""
+        tree = dist.editable_project_location
+        return self if tree is None else attrs.evolve(self, tree=str(tree), modules=dist.modules())
+
+
+@attrs.frozen(kw_only=True)
 class StaleReport:
     """Which loaded modules no longer are what lies on disk; told from files, never from names."""
 
     stale: tuple[str, ...] = ()
-    """Loaded modules whose file is removed or replaced."""
+    """Loaded modules whose file is removed or replaced, and those of a project that is no longer in
+    development mode."""
     importers: tuple[str, ...] = ()
     """Other loaded modules that hold a stale module or something out of one."""
     now_importable: tuple[str, ...] = ()
@@ -214,7 +234,7 @@ class Plan:
         """
         from puffin_api._model.stale import stale_before
 
-        return stale_before(self._leaving, self._arriving, modules)
+        return stale_before(self._leaving, self._arriving, modules, changes=self.changes)
 
     def to_dict(self) -> dict[str, object]:
         """Return the plan as JSON-able data, with a ``schema`` number."""
@@ -310,7 +330,9 @@ class InstallReport:
         """
         from puffin_api._model.stale import stale_after
 
-        return stale_after(self._removed, self._arrived, modules, restored=self._restored)
+        return stale_after(
+            self._removed, self._arrived, modules, restored=self._restored, changes=self.changes
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as JSON-able data, with a ``schema`` number."""
