@@ -9,6 +9,7 @@ import attrs
 
 from puffin_api._api.build_options import BuildOptions, SourcesOnDemand
 from puffin_api._api.client import Client
+from puffin_api._api.locked_commits import locked_commits
 from puffin_api._api.operation import operation
 from puffin_api._api.request import Request, cutoff_key, cutoff_of, given_by, target_of
 from puffin_api._api.roots_ahead import certain_sources, find_out
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from puffin_api._api.environment import Environment
     from puffin_api._api.interpreter import Interpreter
     from puffin_api._api.request import InstalledLike, Moment, Req
+    from puffin_api._client.direct_files import GitKey
     from puffin_api._concurrency import Pump
     from puffin_api._model.cancel import CancelToken
     from puffin_api._model.options import Pin
@@ -98,7 +100,8 @@ class Resolver:
                 local wheel. A project with a URL comes from there alone, whoever requires it.
             target: What to resolve for.
             installed: Distributions that are there already; their versions are kept where possible.
-            locked: An earlier answer; its versions are kept where possible, even if yanked since.
+            locked: An earlier answer; its versions, and the commits of its branches and tags, are kept where
+                possible, even if yanked since.
             protect: Installed packages that must stay as they are.
             constraints: Narrow the versions of packages that are needed anyway; one with a URL says
                 where the package comes from.
@@ -153,7 +156,8 @@ class Resolver:
         )
         with operation("resolve", reporter, cancel) as pump:
             sources = self._sources(target, options, pump)
-            files = DirectFiles(self._add_login, hashes=hashes, sources=sources)
+            commits = locked_commits(locked, upgrade)
+            files = DirectFiles(self._add_login, hashes=hashes, sources=sources, commits=commits)
             if not isinstance(requirements, (Manifest, str)):
                 requirements = list(requirements)  # it is gone through twice
             overrides, excludes = tuple(overrides), tuple(excludes)
@@ -163,6 +167,7 @@ class Resolver:
                     sources,
                     target=target_of(target),
                     hashes=hashes,
+                    commits=commits,
                     amended=bool(overrides or excludes),
                     pump=pump,
                 )
@@ -197,6 +202,7 @@ class Resolver:
         *,
         target: Target,
         hashes: HashPolicy,
+        commits: Mapping[GitKey, str],
         amended: bool,
         pump: Pump,
     ) -> None:
@@ -210,6 +216,7 @@ class Resolver:
             items,
             sources=sources,
             hashes=hashes,
+            commits=commits,
             add_login=self._add_login,
             workers=self._workers,
             pump=pump,

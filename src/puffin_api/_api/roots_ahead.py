@@ -18,10 +18,11 @@ from puffin_api._resolver.dependencies import holds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from puffin_api._api.build_options import SourcesOnDemand
     from puffin_api._api.request import Req
+    from puffin_api._client.direct_files import GitKey
     from puffin_api._concurrency import Pump
     from puffin_api._model.options import HashPolicy
     from puffin_api._model.target import Target
@@ -43,6 +44,7 @@ def find_out(
     *,
     sources: SourcesOnDemand,
     hashes: HashPolicy,
+    commits: Mapping[GitKey, str],
     add_login: Callable[[str, tuple[str, str]], None] | None,
     workers: int,
     pump: Pump,
@@ -53,6 +55,7 @@ def find_out(
         items: What `certain_sources` gave.
         sources: Remembers what is found out.
         hashes: What the digests in URLs mean.
+        commits: Kept for branches and tags.
         add_login: Told of the logins in URLs.
         workers: How many at a time.
         pump: That of the call.
@@ -64,7 +67,8 @@ def find_out(
 
     def find(item: Req) -> None:
         # A build waits for downloads in its turn, so it needs a pump of its own.
-        files = DirectFiles(add_login, hashes=hashes, sources=sources.beside(Relay(pump, token)))
+        beside = sources.beside(Relay(pump, token))
+        files = DirectFiles(add_login, hashes=hashes, sources=beside, commits=commits)
         files.file(as_row(item, files))
 
     # Not the pool of the client: its work must never wait for its work.

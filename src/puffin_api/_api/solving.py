@@ -33,6 +33,9 @@ def solve(request: Request, files: DirectFiles, source: ReleaseSource, pump: Pum
         PuffinError: Something cannot be found out.
     """
     problem, solver, found = _solved(request.problem(), source, files, pump)
+    if isinstance(found, Unsolvable) and files.forget_commits():
+        # Commits that were locked are a preference, too.
+        problem, solver, found = _solved(request.problem(), source, files, pump)
     if not isinstance(found, Unsolvable):
         return resolution_of(found, problem, source, request.inputs(), builds=request.builds)
     if request.protected:

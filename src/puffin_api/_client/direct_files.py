@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from puffin_api._model.filename import WheelName
-    from puffin_api._model.git_url import GitUrl, Login
+    from puffin_api._model.git_url import GitUrl, Login, Revision
     from puffin_api._model.requirement import RequirementRow
+
+    GitKey = tuple[str, str, Revision]
+    """A project, the repository that it comes from, and what was asked for there."""
 
     class Sources(Protocol):
         """What can be found out about sources, perhaps by a build."""
@@ -58,6 +61,7 @@ class DirectFiles:
         add_login: Told of the user name and password in a URL, and of the URL without them.
         hashes: What the digests in URLs mean.
         sources: Tells of archives, repositories and local trees what they are; None to refuse them.
+        commits: Kept for what is asked for, as long as there are such commits.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class DirectFiles:
         *,
         hashes: HashPolicy = HashPolicy.WHEN_GIVEN,
         sources: Sources | None = None,
+        commits: Mapping[GitKey, str] | None = None,
     ) -> None:
         self._add_login = add_login
         self._hashes = hashes
@@ -74,10 +79,21 @@ class DirectFiles:
         self._found: dict[str, FileRow] = {}
         """Files of sources, by the URL of the requirement."""
         self._git_logins: dict[str, Login] = {}
+        self._commits = commits or {}
+        self._kept: set[str] = set()
+        """URLs for which a commit was kept."""
 
     def demand(self, digests: Mapping[str, frozenset[str]]) -> None:
         """Hold archives to the digests that the caller gives for projects, before anything of them is run."""
         self._given = digests
+
+    def forget_commits(self) -> bool:
+        """Look branches and tags up from now on; False where that makes no difference."""
+        self._commits = {}
+        for url in self._kept:
+            self._found.pop(url, None)
+        kept, self._kept = self._kept, set()
+        return bool(kept)
 
     def without_login(self, row: RequirementRow) -> RequirementRow:
         """Return the requirement without user name and password, which are kept for when it is fetched."""
@@ -230,9 +246,22 @@ class DirectFiles:
             raise _needs_build(row)
         self._refuse_unhashed(row.name, _shown(row), "a repository")
         url, _ = parse_git_url(row.url)
+        kept = self._commits.get((row.name, url.repository, url.revision))
+        if kept is not None:
+            try:
+                file = self._at_commit(row.name, url, kept)
+            except RequirementInvalid:
+                pass  # there is no such commit any more, or it is none of a project
+            else:
+                self._kept.add(row.url)
+                return file
         commit = self._sources.commit(url, self._git_logins.get(url.repository))
+        return self._at_commit(row.name, url, commit)
+
+    def _at_commit(self, name: str, url: GitUrl, commit: str) -> FileRow:
+        assert self._sources is not None, "looked at before"
         file = FileRow(
-            project=row.name, version="", filename="", url=str(url.at(commit)), origin=url.direct_url(commit)
+            project=name, version="", filename="", url=str(url.at(commit)), origin=url.direct_url(commit)
         )
         return self._sources.complete(file)
 
