@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -421,3 +422,27 @@ def test_repositories_and_logs_of_builds_go_when_they_are_unused(layout):
         assert checkout.exists()
     assert {database, checkout} <= set(prune(layout, leases, unused_for=-1.0).paths)
     assert list(layout.build_logs.iterdir()) == []
+
+
+def test_links_that_an_operation_made_while_others_were_looked_at_count(layout, store, tmp_path):
+    """It had a lease at first; once that is given back, its links are all that tells of it."""
+    archives = [persist(store, layout.wheel(PYPI, "flask", f"flask-{number}")) for number in range(3)]
+    leases, site_packages = Leases(layout), tmp_path / "site-packages"
+    leases.note_symlinked([str(site_packages)])
+    operation = contextlib.ExitStack()
+    operation.enter_context(leases.lease())
+    leases.take(archives)
+    looks = iter(range(100))
+
+    def check():
+        if next(looks) == 1:
+            for archive in archives:
+                info = site_packages / f"{archive.name}.dist-info"
+                info.mkdir(parents=True)
+                (info / "METADATA").symlink_to(archive / "files" / "module.py")
+            operation.close()
+
+    prune_now(layout, unused_for=-60.0, check=check)
+
+    assert next(looks) > 2
+    assert all(archive.is_dir() for archive in archives)

@@ -277,6 +277,7 @@ class _Context:
             workers=1,
             sources=lambda _plan, _pump: self._sources(environment),
         )
+        self.parts.note_links(environment.scheme.to_dict)  # a build that is kept has no lease
         plan = make_plan(resolution, environment.installed(), environment=os.fspath(prefix))
         changer.commit(changer.prepare(plan, self.pump), pump=self.pump)
 

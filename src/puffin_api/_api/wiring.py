@@ -255,6 +255,8 @@ class ClientParts:
             wheels=self.wheels,
             places=places,
             lock=FileLocks(_LONG_WORK).hold,
+            lease=self.cache.leases.lease,
+            take=self.cache.leases.take,
             layers=self.cache.layers,
         )
 
@@ -289,19 +291,30 @@ class ClientParts:
             self._leases[pump] = lease
             try:
                 if at_once:
-                    lease.enter_context(self.cache.leases.lease())
-                if self._cache().link_mode is LinkMode.SYMLINK:
-                    self._note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
+                    self.take_lease(pump)
+                self.note_links(folders)
                 yield
             finally:
                 del self._leases[pump]
 
-    def _note_symlinked(self, folders: set[str]) -> None:
-        """Note that files of the cache are going to be used where they are: without that, nothing may be."""
+    def take_lease(self, pump: Pump) -> None:
+        """Keep what is used from now on from being pruned, if the call has said that it uses the cache."""
+        call = self._leases.get(pump)
+        if call is not None:
+            call.enter_context(self.cache.leases.lease())
+
+    def note_links(self, folders: Callable[[], Mapping[str, str]]) -> None:
+        """Note that files of the cache are going to be used where they are: without that, nothing may be.
+
+        Args:
+            folders: Gives the folders by scheme that files will be linked into.
+        """
+        if self._cache().link_mode is not LinkMode.SYMLINK:
+            return
         from puffin_api._installer.os_errors import typed_error
 
         try:
-            self.cache.leases.note_symlinked(folders)
+            self.cache.leases.note_symlinked({folders()[kind] for kind in ("purelib", "platlib")})
         except OSError as error:
             doing = "note who uses files of the cache"
             raise typed_error(error, doing=doing, place=str(self.cache.layout.root)) from error
@@ -318,9 +331,7 @@ class ClientParts:
         wanted, found = list(files), list(here)
         if not wanted and not found:
             return Brought({}, 0)
-        lease = self._leases.get(pump)
-        if lease is not None:
-            lease.enter_context(self.cache.leases.lease())
+        self.take_lease(pump)
         telling, before = Telling(pump), pump.received
         wheels = self.preparer.intact(found, pump=pump, telling=telling) if found else {}
         missing = [file for file in wanted if file.name not in wheels]

@@ -118,7 +118,9 @@ class Remover:
         self._layout = layout
         self._leases = leases
         self._check = check
-        self._symlinked: set[str] | None = None
+        self._symlinked: set[str] = set()
+        self._is_settled = False
+        """Whether nobody was at work who could have made symbolic links since we looked at them."""
         self._paths: list[Path] = []
         self._size = 0
 
@@ -143,9 +145,10 @@ class Remover:
 
     def _is_used(self, piece: Piece) -> bool:
         """Tell whether a piece stays. Nobody can begin to use it meanwhile: we hold the gate."""
-        if self._symlinked is None:
-            self._symlinked = self._leases.symlinked()
         oldest = self._leases.oldest()
+        if not self._is_settled:  # after the leases: who has given one back has made all links
+            self._symlinked = self._leases.symlinked()
+            self._is_settled = oldest == float("inf")
         try:
             when = os.lstat(piece.path).st_mtime
         except OSError:

@@ -34,7 +34,7 @@ from puffin_api.errors import BuildForbidden, CacheUnavailable, DiskFull, Metada
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Protocol, TypeVar
@@ -66,6 +66,11 @@ if TYPE_CHECKING:
             on_wait: Callable[[str, str], None],
             on_degraded: Callable[[Path, str], None],
         ) -> AbstractContextManager[None]: ...
+
+    class Take(Protocol):
+        """Notes that archives are about to be used, so that nobody prunes them."""
+
+        def __call__(self, archives: Iterable[Path], /) -> None: ...
 
     class Open(Protocol):
         """Makes a tree ready to be built."""
@@ -117,6 +122,8 @@ class SourceDatabase:
         wheels: CachedWheels,
         places: SourcePlaces,
         lock: Lock,
+        lease: Callable[[], AbstractContextManager[None]],
+        take: Take,
         layers: Sequence[CacheLayout] = (),
     ) -> None:
         self._layout = layout
@@ -124,6 +131,8 @@ class SourceDatabase:
         self._wheels = wheels
         self._places = places
         self._lock = lock
+        self._lease = lease
+        self._take = take
         self._layers = layers
         self._described: dict[Hashable, Described] = {}
         self._turns = BuildTurns()
@@ -174,7 +183,7 @@ class SourceDatabase:
             NetworkError: They cannot be had.
         """
         place = self._places.find(file, terms.pump)
-        found = self._built(file, place, terms)
+        found = self._taken(file, place, terms)
         if found is not None:
             return found
         if terms.policy is not BuildPolicy.ALLOW:
@@ -292,8 +301,16 @@ class SourceDatabase:
         self._kept.drop(self._kept_key(file, place, terms))  # another call, or process, has built it
         return best[1]
 
+    def _taken(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel | None:
+        """Return what was built before, unless it was pruned before we could say that we use it."""
+        wheel = self._built(file, place, terms)
+        if wheel is None:
+            return None
+        self._take([wheel.archive])
+        return wheel if wheel.archive.is_dir() else None
+
     def _make_wheel(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel:
-        found = self._built(file, place, terms)
+        found = self._taken(file, place, terms)
         if found is not None:  # another process was quicker
             return found
         kept = self._kept.take(self._kept_key(file, place, terms))
@@ -380,8 +397,9 @@ class SourceDatabase:
                 on_degraded=terms.telling.degraded,
             )
 
-        # What is forbidden to one call may be allowed to another.
-        return self._turns.run((key, terms.policy), lock, hold, terms.pump, work)
+        with self._lease():  # also on what it needs to be built
+            # What is forbidden to one call may be allowed to another.
+            return self._turns.run((key, terms.policy), lock, hold, terms.pump, work)
 
 
 def _is_other_version(version: str, expected: str) -> bool:
