@@ -150,7 +150,7 @@ class PuffinError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         fields = {name: getattr(self, name) for name in self._fields}
-        notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else {}
+        notes = {"__notes__": [*self.__notes__]} if hasattr(self, "__notes__") else {}
         return _restore, (type(self), str(self), self.hint, self.state, fields), notes
 
 

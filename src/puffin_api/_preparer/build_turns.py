@@ -12,6 +12,7 @@ Who finds a circle waits no longer but does the work itself: its own stack of bu
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 
 from puffin_api._concurrency import OnceMap, Pump, Task, thread_id
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable
     from contextlib import AbstractContextManager
     from pathlib import Path
-    from typing import Protocol, TypeVar
+    from typing import Protocol, TypeGuard, TypeVar
 
     from puffin_api._concurrency import Token
 
@@ -73,13 +74,15 @@ class BuildTurns:
                 return task.result()  # type: ignore[return-value]  # by the same key
             except _NotDone:
                 continue
+            except PuffinError as error:
+                raise _another(error) from error.__cause__
 
     def _do(self, key: Hashable, task: Task[object], work: Callable[[], T]) -> T:
         try:
             result = work()
         except BaseException as error:
             self._under_way.forget(key, task)
-            task.fail(error if _is_of_the_work(error) else _NotDone())
+            task.fail(_another(error) if _is_of_the_work(error) else _NotDone())
             raise
         self._under_way.forget(key, task)
         task.succeed(result)
@@ -112,7 +115,14 @@ class _NotDone(Exception):
     """The call that did the work has ended before it was done."""
 
 
-def _is_of_the_work(error: BaseException) -> bool:
+def _another(error: PuffinError) -> PuffinError:
+    """Return an error like this: each call notes on its own for what the work was needed."""
+    made = copy.copy(error)
+    made.__cause__ = error.__cause__
+    return made
+
+
+def _is_of_the_work(error: BaseException) -> TypeGuard[PuffinError]:
     """Tell what others would come upon as well from what the call alone has met: its token, its reporter."""
     return isinstance(error, PuffinError) and not isinstance(error, Cancelled)
 
