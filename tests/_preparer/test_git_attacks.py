@@ -15,7 +15,6 @@ from tests._preparer.git_kit import (
     GIT,
     PROJECT,
     GitServer,
-    Lab,
     Repository,
     git_env,
     needs_git,
@@ -24,18 +23,6 @@ from tests._preparer.git_kit import (
 
 pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="the traps are shell scripts")
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repos" / "demo")
-    made.write({"pyproject.toml": PROJECT.format("1.0")})
-    return made
 
 
 @pytest.fixture

@@ -29,18 +29,6 @@ pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows has neither modes nor these links")
 
 
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repos" / "demo")
-    made.write({"pyproject.toml": PROJECT.format("1.0")})
-    return made
-
-
 def files_of(tree):
     return sorted(
         path.relative_to(tree).as_posix()

@@ -25,7 +25,7 @@ from puffin_api.errors import (
     TimedOut,
     TlsVerificationFailed,
 )
-from tests._preparer.git_kit import GitServer, Lab, Repository, needs_git, needs_server
+from tests._preparer.git_kit import GitServer, Repository, needs_git, needs_server
 
 URL = parse_git_url("git+https://host/o/r.git@main")[0]
 CACHE = Path("cache")
@@ -123,11 +123,6 @@ def test_errors_of_submodules_keep_their_kind_and_fields():
     assert isinstance(error, AuthenticationRequired)
     assert (error.hint, error.url, error.origin) == ("do", "u", "o")
     assert str(error) == "The submodule lib of https://host/o/r.git cannot be had: no"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
 
 
 @needs_git

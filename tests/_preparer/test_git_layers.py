@@ -24,11 +24,6 @@ def site(tmp_path):
 
 
 @pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
 def repository(tmp_path):
     inner = Repository(tmp_path / "repos" / "inner")
     inner.write({"inner.txt": "x"})

@@ -12,7 +12,6 @@ from puffin_api.testing import FailingRunner
 from tests._preparer.git_kit import (
     PROJECT,
     GitServer,
-    Lab,
     Repository,
     git_env,
     needs_git,
@@ -25,11 +24,6 @@ pytestmark = [needs_git, needs_server, needs_lfs]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 SECRET = "s3cret-of-mine"
 BIG, DEEP = b"big\0file" * 4096, b"deep\r\nfile"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
 
 
 @pytest.fixture

@@ -8,22 +8,10 @@ from urllib.parse import quote
 import pytest
 
 from puffin_api.errors import RequirementInvalid
-from tests._preparer.git_kit import PROJECT, GitServer, Lab, Repository, needs_git, needs_server
+from tests._preparer.git_kit import GitServer, needs_git, needs_server
 
 pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="the traps are shell scripts")
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repos" / "demo")
-    made.write({"pyproject.toml": PROJECT.format("1.0")})
-    return made
 
 
 @pytest.fixture

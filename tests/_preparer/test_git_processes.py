@@ -13,7 +13,7 @@ import pytest
 from puffin_api._concurrency import Pump, WorkerPool
 from puffin_api._model.events import LockWaiting
 from puffin_api._model.git_url import parse_git_url
-from tests._preparer.git_kit import GIT, PROJECT, GitServer, Lab, Repository, needs_git, needs_server
+from tests._preparer.git_kit import GIT, PROJECT, GitServer, Repository, needs_git, needs_server
 
 pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="kills processes by signals")
@@ -35,11 +35,6 @@ with lab.pump() as pump:
     commit = store.resolve(parsed, pump, history=True)
     print(commit, store.checkout(parsed, commit, pump))
 """
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from puffin_api.errors import AuthenticationRequired, Cancelled, NetworkError, P
 from puffin_api.testing import FailingRunner
 from tests._preparer.git_kit import (
     GIT,
-    PROJECT,
     CountingRunner,
     GitServer,
     Lab,
@@ -31,18 +30,6 @@ from tests._preparer.git_kit import (
 pytestmark = [needs_git, needs_server]
 posix_only = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 SECRET = "s3cret-of-mine"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repos" / "demo")
-    made.write({"pyproject.toml": PROJECT.format("1.0")})
-    return made
 
 
 class Completed:

@@ -14,22 +14,10 @@ from puffin_api._model.events import FetchFinished, FetchStarted
 from puffin_api._model.git_url import parse_git_url
 from puffin_api.errors import OfflineMiss, RequirementInvalid
 from puffin_api.testing import FailingRunner
-from tests._preparer.git_kit import PROJECT, GitServer, Lab, Repository, needs_git, needs_server
+from tests._preparer.git_kit import PROJECT, GitServer, Repository, needs_git, needs_server
 
 pytestmark = [needs_git, needs_server]
 ODD_NAMES = ["a#b", "ünï/cödé", "a%b", "a,b;c", "a'b", 'a"b', "$(id)", "`id`", "a&b|c", "!x", "+x", "a=b"]
-
-
-@pytest.fixture
-def lab(tmp_path):
-    return Lab(tmp_path / "lab")
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repos" / "demo")
-    made.write({"pyproject.toml": PROJECT.format("1.0")})
-    return made
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from puffin_api import Cache, Client, Interpreter
 from puffin_api.testing import LoopbackIndex
 from tests.integration.job_kit import ONE_TRY, graph_files, install, wheel
+from tests.integration.source_kit import Journal
 
 
 @pytest.fixture
@@ -58,3 +59,8 @@ def environment(make_venv, serve, make_client):
 @pytest.fixture
 def index(serve):
     return serve(graph_files())
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "journal")

@@ -12,13 +12,7 @@ import pytest
 from puffin_api import Cache, Editable, Installer
 from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import versions
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
-
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, write_tree
 
 KINDS = ["index", "url", "archive", "path", "editable", pytest.param("git", marks=needs_git)]
 

@@ -14,15 +14,10 @@ from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, DeadlineEx
 from puffin_api.model import BuildFinished, BuildOutput, BuildPolicy, BuildSettings, BuildStarted
 from puffin_api.testing import FailingRunner, RecordingReporter
 from tests.integration.job_kit import check_error, tree, versions, wheel
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, write_tree
 
 FAILING = "def {hook}(*_, **__):\n    print('the last words')\n    raise SystemExit(7)\n"
 BOTH = ("prepare_metadata_for_build_wheel", "build_wheel")
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from puffin_api import Installer, Interpreter
 from puffin_api.errors import BuildFailed
 from puffin_api.model import BuildSettings
 from tests.integration.job_kit import versions, wheel
-from tests.integration.source_kit import Journal, project, resolve, sdist
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
+from tests.integration.source_kit import project, resolve, sdist
 
 
 def built(client, environment, *wanted, **options):

@@ -9,13 +9,8 @@ import pytest
 from puffin_api import Installer, PrereleaseMode
 from puffin_api.errors import BuildFailed
 from tests.integration.job_kit import versions, wheel
-from tests.integration.source_kit import Journal, project, resolve, sdist
+from tests.integration.source_kit import project, resolve, sdist
 from tests.integration.test_build_options import NEEDS
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

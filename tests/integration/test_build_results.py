@@ -8,7 +8,7 @@ import pytest
 
 from puffin_api import Editable, Installer, Resolver
 from tests.integration.job_kit import versions
-from tests.integration.source_kit import Journal, project, write_tree
+from tests.integration.source_kit import project, write_tree
 from tests.integration.test_changed_trees import write
 
 WRITES = """
@@ -48,11 +48,6 @@ BACKENDS = {
     "Rust": ("", {"target/CACHEDIR.TAG": TAG, "target/release/x": "NOW", "Cargo.lock": CARGO}),
     "modules that ran": ("", {"__pycache__/x.pyc": "NOW", "src/demo/__pycache__/y.pyc": "NOW"}),
 }
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -18,15 +18,10 @@ from puffin_api import Cache, CancelToken, Client, Installer, Interpreter
 from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled
 from puffin_api.model import BuildPolicy, BuildSettings
 from tests.integration.job_kit import SOURCE, TESTS, versions, wheel
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, write_tree
 
 SECONDS = 60
 """Longer than anything here takes; a test that waits so long has found a hang."""
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 def at_once(*calls):

@@ -12,7 +12,7 @@ from puffin_api._interpreter.host import SubprocessRunner
 from puffin_api.errors import BuildFailed, BuildForbidden
 from puffin_api.model import BuildSettings, Resolution
 from tests.integration.job_kit import find_error, versions, wheel
-from tests.integration.source_kit import Journal, project, resolve, sdist
+from tests.integration.source_kit import project, resolve, sdist
 from tests.integration.test_build_options import NEEDS
 from tests.integration.test_given_builder import Builder
 
@@ -38,11 +38,6 @@ def pickled(resolution):
 
 
 WAYS = pytest.mark.parametrize("way", [as_data, pickled])
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

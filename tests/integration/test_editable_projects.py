@@ -12,7 +12,7 @@ import pytest
 from puffin_api import Editable, Installer
 from puffin_api.errors import BuildFailed
 from tests.integration.job_kit import tree, versions, wheel
-from tests.integration.source_kit import Journal, project, resolve, write_tree
+from tests.integration.source_kit import project, resolve, write_tree
 
 # A finder, and a path file that puts it in place: what backends do for trees that are not laid out flat.
 HOOK = '''
@@ -35,11 +35,6 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
         "__editable___demo.pth": "import __editable___demo_finder as own; own.install()" + chr(10),
     })
 '''
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture(params=["path-file", "import-hook"])

@@ -14,14 +14,9 @@ from puffin_api.model import FetchFinished, FetchStarted, VcsInfo
 from puffin_api.testing import RecordingReporter
 from tests._preparer.git_kit import GitServer, Repository, git_env, needs_git, needs_server
 from tests.integration.job_kit import check_pairs, versions, wheel
-from tests.integration.source_kit import Journal, project, resolve
+from tests.integration.source_kit import project, resolve
 
 pytestmark = needs_git
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from puffin_api.errors import BuildFailed, Cancelled
 from puffin_api.model import BuildPolicy, BuildSettings
 from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import TESTS, versions
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, write_tree
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, write_tree
 
 # Notes also what is asked for requirements, and whether the wheel comes of the tree of the metadata.
 TELLING = """
@@ -48,11 +48,6 @@ build_editable = build_wheel
 """
 ONCE = ["requires demo", "metadata demo", "wheel demo"]
 ANEW = ["requires demo", "metadata demo", "requires demo", "wheel demo"]
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -12,15 +12,10 @@ from puffin_api.errors import HashMismatch, RequirementInvalid, ResolutionFailed
 from puffin_api.model import Editable
 from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import find_error
-from tests.integration.source_kit import Journal, project, sdist, write_tree
+from tests.integration.source_kit import project, sdist, write_tree
 
 FILE = "demo-1.0.tar.gz"
 WRONG = f"sha256:{'0' * 64}"
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -11,14 +11,9 @@ from puffin_api.errors import HashMismatch, RequirementInvalid, ResolutionFailed
 from puffin_api.model import BuildPolicy
 from puffin_api.testing import FailingRunner, make_sdist
 from tests.integration.job_kit import versions, wheel
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, sha256
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, sha256
 
 KINDS = ["tar.gz", "zip", "tar.bz2", "tar.xz"]
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from puffin_api.errors import BuildFailed, BuildForbidden, MetadataInvalid, Requ
 from puffin_api.model import BuildPolicy, DirInfo
 from puffin_api.testing import FailingRunner
 from tests.integration.job_kit import tree, versions, wheel
-from tests.integration.source_kit import Journal, project, resolve, write_tree
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
+from tests.integration.source_kit import project, resolve, write_tree
 
 
 @pytest.fixture(params=["path", "url"])

@@ -8,14 +8,9 @@ from puffin_api import BuildPolicy
 from puffin_api.errors import BuildFailed, ConnectFailed, ResolutionFailed
 from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import find_error, wheel
-from tests.integration.source_kit import Journal, project, resolve, write_tree
+from tests.integration.source_kit import project, resolve, write_tree
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from puffin_api.errors import HashMismatch, OfflineMiss, ServerError
 from puffin_api.model import FetchFinished, Refresh, RetryPolicy
 from puffin_api.testing import LoopbackIndex, RecordingReporter
 from tests.integration.job_kit import find_error, versions
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist, sha256
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist, sha256
 
 NAME = "demo-1.0.tar.gz"
 
@@ -57,11 +57,6 @@ class ArchiveServer(LoopbackIndex):
         found = [self.answer(asked).status for asked in self.last]
         self.forget()
         return found
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture
