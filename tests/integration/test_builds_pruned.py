@@ -13,7 +13,7 @@ from puffin_api._cache.leases import Leases
 from puffin_api.model import BuildStarted
 from puffin_api.testing import make_wheel
 from tests.integration.job_kit import versions
-from tests.integration.source_kit import Journal, cache_leftovers, project, resolve, sdist
+from tests.integration.source_kit import cache_leftovers, project, resolve, sdist
 
 USES = "import tool, helper\n"
 SOURCES = ("one", "two")
@@ -32,11 +32,6 @@ class Pruning:
         if self._project in (None, wheel):
             self.acted += 1
             self.removed += len(self._cache.prune(unused_for=-60.0).removed)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture

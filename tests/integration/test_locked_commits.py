@@ -11,14 +11,9 @@ from puffin_api import Resolver, Upgrade
 from puffin_api.model import Pin, Resolution
 from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import wheel
-from tests.integration.source_kit import Journal, project
+from tests.integration.source_kit import project
 
 pytestmark = needs_git
-
-
-@pytest.fixture
-def journal(tmp_path):
-    return Journal(tmp_path / "journal")
 
 
 @pytest.fixture
