@@ -127,6 +127,36 @@ def test_another_file_at_the_same_url_is_noticed_by_the_next_client(serve, make_
     assert "two" in said(there)
 
 
+def test_what_is_installed_from_a_url_is_replaced_when_that_is_known_to_be_another(serve, make_client, place):
+    index = serve(wheel("log", "1.0") | app())
+    url = f"app @ {index.file_url(APP)}"
+    Installer(place, make_client(index)).install([url])
+    changed = app("two")[APP]
+    index.add(APP, changed)
+
+    def plan(what, **options):
+        client = make_client(index)
+        found = Installer(place, client).plan(Resolver(client).resolve([what], target=TARGET), **options)
+        return [(change.action, change.cause) for change in found.changes]
+
+    assert plan(url) == []
+    assert plan(url, reinstall=["app"]) == [("reinstall", "asked")]
+    assert plan(f"{url}#sha256={sha256(changed)}") == [("reinstall", "origin")]
+
+
+def test_a_url_that_no_index_lists_is_not_said_to_be_listed(serve, make_client, place):
+    index = serve(wheel("log", "1.0") | app())
+    wanted = f"log @ {index.file_url('log-1.0-py3-none-any.whl')}"
+    client = make_client(index)
+    resolutions = [Resolver(client).resolve([what], target=TARGET) for what in ("log", wanted)]
+    index.remove("log-1.0-py3-none-any.whl")
+
+    said = [str(find_error(lambda r=r: Installer(place, client).install(r))) for r in resolutions]
+
+    url = index.file_url("log-1.0-py3-none-any.whl")
+    assert said == [f"{url} answered 404 for a file that the index lists", f"{url} answered 404"]
+
+
 @pytest.mark.parametrize("etag", [True, False])
 def test_a_file_that_has_not_changed_is_not_fetched_again(serve, make_client, place, tmp_path, etag):
     files = wheel("log", "1.0") | app()

@@ -366,7 +366,7 @@ def _unreadable(text: str, reason: str) -> RequirementInvalid:
 def _invalid(text: str, reason: str) -> RequirementInvalid:
     return RequirementInvalid(
         f"{text!r} cannot be used: {reason}",
-        hint="Name the URL or the path of a wheel of this project.",
+        hint="Name a wheel, a source archive, a folder or a git repository of this project.",
         text=text,
     )
 

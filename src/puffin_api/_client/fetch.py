@@ -182,8 +182,9 @@ class _Transfer:
             self.is_unchanged = True
             return
         if response.status not in (200, 206):
+            listed = " for a file that the index lists" if self.file.index else ""
             raise ServerError(
-                f"{url} answered {response.status} for a file that the index lists",
+                f"{url} answered {response.status}{listed}",
                 url=url,
                 status=response.status,
             )
