@@ -7,13 +7,13 @@ import os
 import attrs
 
 from puffin_api._api.environment import hold
-from puffin_api._concurrency import SILENT, Relay, WorkerPool
+from puffin_api._api.parallel_work import in_parallel
+from puffin_api._concurrency import SILENT
 from puffin_api._installer import transaction
 from puffin_api._installer.os_errors import typed_error
 from puffin_api._installer.site_packages import list_distributions
 from puffin_api._installer.staging import existing_folder
 from puffin_api._installer.undo import UndoStore
-from puffin_api._model.cancel import stoppable
 from puffin_api._model.names import normalize
 from puffin_api._model.options import Allow
 from puffin_api._model.plan import Blocker, InstallReport, PreparedPlan
@@ -102,18 +102,11 @@ class Changer:
         if len(files) == 1 or self._workers == 1:
             sources = self._sources(plan, pump)
             return {file.name: sources.wheel(file) for file in files}
-        switch, token = stoppable(pump.cancel)
 
-        def build(file: DistFile) -> CachedWheel:
-            # A build waits for downloads in its turn, so it needs a pump of its own.
-            return self._sources(plan, Relay(pump, token)).wheel(file)
+        def build(file: DistFile, relay: Pump) -> CachedWheel:
+            return self._sources(plan, relay).wheel(file)
 
-        # Not the pool of the client: its work must never wait for its work.
-        pool = WorkerPool(min(self._workers, len(files)), name="puffin-build")
-        try:
-            made = pool.map(build, files, pump=pump, on_failure=lambda: switch.cancel("another build failed"))
-        finally:
-            pool.close()
+        made = in_parallel(build, files, workers=self._workers, pump=pump)
         return {file.name: wheel for file, wheel in zip(files, made, strict=True)}
 
     def renew(self, prepared: PreparedPlan, pump: Pump) -> PreparedPlan:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 
+from puffin_api._api.parallel_work import in_parallel
 from puffin_api._api.request import as_row
 from puffin_api._client.direct_files import DirectFiles
-from puffin_api._concurrency import Relay, WorkerPool
-from puffin_api._model.cancel import stoppable
 from puffin_api._model.options import Editable
 from puffin_api._model.requirement import requirement_row, row_of
 from puffin_api._resolver.dependencies import holds
@@ -63,20 +62,12 @@ def find_out(
     Raises:
         PuffinError: The first failure, which ends the others.
     """
-    switch, token = stoppable(pump.cancel)
 
-    def find(item: Req) -> None:
-        # A build waits for downloads in its turn, so it needs a pump of its own.
-        beside = sources.beside(Relay(pump, token))
-        files = DirectFiles(add_login, hashes=hashes, sources=beside, commits=commits)
+    def find(item: Req, relay: Pump) -> None:
+        files = DirectFiles(add_login, hashes=hashes, sources=sources.beside(relay), commits=commits)
         files.file(as_row(item, files))
 
-    # Not the pool of the client: its work must never wait for its work.
-    pool = WorkerPool(min(workers, len(items)), name="puffin-sources")
-    try:
-        pool.map(find, items, pump=pump, on_failure=lambda: switch.cancel("other sources failed"))
-    finally:
-        pool.close()
+    in_parallel(find, items, workers=workers, pump=pump)
 
 
 def _names_sources(item: Req, target: Target, *, amended: bool) -> bool:
