@@ -7,11 +7,13 @@ import shutil
 
 import pytest
 
-from puffin_api import Cache, Installer, LinkMode
+from puffin_api import Cache, Installer, LinkMode, Resolver
 from puffin_api._cache.layout import CacheLayout
 from puffin_api._cache.leases import Leases
-from puffin_api.model import BuildStarted
+from puffin_api._interpreter.host import SubprocessRunner
+from puffin_api.model import BuildStarted, CoreMetadata
 from puffin_api.testing import make_wheel
+from tests._preparer.git_kit import Repository, git_env, needs_git
 from tests.integration.job_kit import versions
 from tests.integration.source_kit import cache_leftovers, project, resolve, sdist
 
@@ -58,6 +60,40 @@ def test_what_a_build_needs_stays_while_it_lasts(make_client, make_venv, index, 
     assert Leases(CacheLayout(cache.path)).oldest() == float("inf")
     client.close()
     assert cache_leftovers(cache) == []
+
+
+class Given:
+    """A builder that knows everything."""
+
+    def metadata(self, file, *, cancel=None):
+        return CoreMetadata(name="demo", version="1.0")
+
+    def build(self, file, target, *, cancel=None):
+        raise AssertionError("nothing is installed")
+
+
+@needs_git
+@pytest.mark.parametrize("builder", [None, Given()], ids=["standard", "given"])
+def test_a_repository_stays_while_it_is_fetched(make_client, make_venv, serve, journal, tmp_path, builder):
+    (tmp_path / "home").mkdir()
+    repository = Repository(tmp_path / "repository")
+    repository.write(project(journal))
+    repository.head()
+    cache, pruned = Cache(tmp_path / "cache"), []
+
+    class PruningRunner(SubprocessRunner):
+        def run(self, argv, **options):
+            pruned.append(cache.prune(unused_for=-60.0).removed)
+            return super().run(argv, **options)
+
+    client = make_client(serve(), cache=cache, env=git_env(tmp_path / "home"))
+    wanted = f"demo @ {repository.url}@main"
+
+    resolver = Resolver(client, builder=builder, runner=PruningRunner())
+    resolution = resolver.resolve([wanted], target=make_venv())
+
+    assert resolution.packages["demo"].version == "1.0"
+    assert len(pruned) > 3
 
 
 def test_what_was_built_long_ago_stays_from_the_moment_that_a_build_needs_it(

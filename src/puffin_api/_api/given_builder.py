@@ -63,7 +63,8 @@ class GivenSources:
             repositories.add_login(url, login)
         telling = self._parts.telling(self._pump)
         repositories.agree(telling, GitTerms(self._runner, self._policy is not BuildPolicy.NEVER))
-        return repositories.resolve(url, self._pump, telling=telling)
+        with self._parts.cache.leases.lease():
+            return repositories.resolve(url, self._pump, telling=telling)
 
     def complete(self, file: FileRow) -> FileRow:
         """Return a file with name and version, which its metadata tells."""

@@ -77,7 +77,8 @@ class Sources:
         repositories = self._parts.repositories
         if login is not None:
             repositories.add_login(url, login)
-        return repositories.resolve(url, self._pump, telling=self._telling)
+        with self._parts.cache.leases.lease():
+            return repositories.resolve(url, self._pump, telling=self._telling)
 
     def complete(self, file: FileRow) -> FileRow:
         """Return a file with name, version and digests, which its metadata tells."""
