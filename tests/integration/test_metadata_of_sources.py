@@ -1,12 +1,18 @@
-"""What a client says of source distributions: what they promise, and nothing that takes a build."""
+"""The metadata of sources: what they promise, what a build tells, and what happens where it cannot be had."""
 
 from __future__ import annotations
 
-from puffin_api import Interpreter, Resolver
-from puffin_api.errors import BuildForbidden
+from pathlib import Path
+
+import pytest
+
+from puffin_api import Cache, Interpreter, Resolver
+from puffin_api._cache.layout import CacheLayout, path_kind
+from puffin_api.errors import BuildForbidden, NetworkError
 from puffin_api.model import CoreMetadata, DistFile, Project
 from puffin_api.testing import FailingRunner, FakeIndex, make_sdist
 from tests.integration.job_kit import find_error
+from tests.integration.source_kit import Journal, project, resolve, sdist, write_tree
 
 
 def test_a_client_gives_what_sources_promise(serve, make_client):
@@ -55,3 +61,40 @@ def test_a_source_of_the_callers_gives_the_metadata_of_its_sources(make_client):
 
     assert sorted(found) == ["app", "log"]
     assert client.metadata(client.project("app").files[0]).requires_dist == ("log",)
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 404}, {"reset": True}])
+def test_a_version_whose_sources_cannot_be_had_is_not_passed_over(
+    serve, make_client, make_venv, tmp_path, fault
+):
+    """Another time they can: the answer must not depend on it."""
+    journal = Journal(tmp_path / "journal")
+    files = {}
+    for version in ("1.0", "2.0"):
+        files |= sdist(project(journal, version=version), version=version)
+    index, environment = serve(files), make_venv()
+    client = make_client(index)
+    index.fail("demo-2.0", **fault)
+
+    with pytest.raises(NetworkError):
+        resolve(client, environment, "demo")
+
+    assert resolve(client, environment, "demo").packages["demo"].version == "2.0"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the system has no folder that nobody can write")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_metadata_that_there_is_no_room_for_is_used_all_the_same(
+    serve, make_client, make_venv, tmp_path, is_named
+):
+    tree = write_tree(tmp_path / "tree", project(Journal(tmp_path / "journal")))
+    cache = Cache(tmp_path / "cache")
+    place = CacheLayout(cache.path).built(path_kind(tree), "demo").parent
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to("/proc/self")
+    wanted = f"demo @ {tree.as_uri()}" if is_named else tree
+
+    resolution = resolve(make_client(serve(), cache=cache), make_venv(), wanted)
+
+    assert resolution.packages["demo"].version == "1.0"
+    assert resolution.packages["demo"].metadata_from == "build"

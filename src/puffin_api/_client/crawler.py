@@ -15,7 +15,7 @@ result into memory, then wakes the others, then gives up the claim.
 from __future__ import annotations
 
 from puffin_api._concurrency import SILENT
-from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled, OfflineMiss, PackageError, PuffinError
+from puffin_api.errors import BuildForbidden, Cancelled, NetworkError, OfflineMiss, PackageError, PuffinError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ class CallSource:
         self._built: dict[tuple[str, str, str], DistMetadata | PuffinError] = {}
         self._hinted: set[str] = set()
         self._touched: set[str] = set()
+        self._asked: set[str] = set()
+        """URLs of files whose metadata this call has asked for."""
         self._scout: Scout | None = None
         self._over = False
         self._may_build = True
@@ -173,6 +175,7 @@ class CallSource:
         loading = self._registry.metadata.loading
         task, is_mine = loading.claim(file.url)
         if is_mine:
+            self._asked.add(file.url)
             self._finish_in_pool(loading, file.url, task, lambda: self._load_metadata(file))
         return task
 
@@ -186,6 +189,10 @@ class CallSource:
                 return self._pump.wait(task)
             except Cancelled as cancelled:
                 self._pass_on(cancelled)
+            except NetworkError:
+                # Another call may have asked before it was known what is known now: a login, for one.
+                if file.url in self._asked:
+                    raise
 
     def _build_metadata(self, file: FileRow) -> DistMetadata | PuffinError:
         """Ask the builder, on this thread: it may well need the pool, and this source, itself."""
@@ -199,10 +206,8 @@ class CallSource:
                     package=file.project,
                 )
             result = self._build(file)
-        except (BuildFailed, Cancelled, OfflineMiss):
-            raise
-        except PuffinError as error:
-            result = error
+        except (BuildForbidden, PackageError) as error:
+            result = error  # all else says nothing against this version: another time it may well be used
         self._built[file.source] = result
         return result
 
@@ -285,6 +290,7 @@ class CallSource:
             if not is_mine:
                 task.on_done(lambda: self._submit(lambda: self._follow(file, scout)))
                 return
+            self._asked.add(file.url)
             if not _finish(loading, file.url, task, lambda: self._load_metadata(file)):
                 return
         self._follow(file, scout)

@@ -242,7 +242,8 @@ class SourceDatabase:
             dist_info = wheel.archive / "files" / wheel.manifest.dist_info
         text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
-        write_file(self._layout.root, place.folder / f"{how}.metadata", text)
+        with contextlib.suppress(OSError):  # without it, the backend is asked once more
+            write_file(self._layout.root, place.folder / f"{how}.metadata", text)
         self._check(file, core)
         if made is not None and terms.policy is BuildPolicy.ALLOW:
             self._kept.keep(self._kept_key(file, place, terms), bench, build, made)

@@ -159,7 +159,8 @@ class SourcePlaces:
             for entry in folder.iterdir():
                 if not os.path.lexists(named / entry.name):
                     rename(entry, named / entry.name)
-        write_file(root, _name_note(folder), f"{name} {_key('name', name)}".encode())
+        with suppress(OSError):  # without it, the next one finds out for itself
+            write_file(root, _name_note(folder), f"{name} {_key('name', name)}".encode())
         return named
 
     def stamp(self, tree: Path, pump: Pump, *, editable: bool = False) -> str:
