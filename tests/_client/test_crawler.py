@@ -308,6 +308,36 @@ def test_the_cancel_of_one_call_is_not_that_of_another(tree, make_registry, make
     assert len(results[0]) == 2
 
 
+def test_the_network_error_of_another_call_is_not_that_of_this_one(tree, make_registry, make_pool):
+    server = tree()
+    registry = make_registry(server)
+    with CallSource(registry, make_pool(2), Pump()) as source:
+        file = newest(source, "d")
+        loading = registry.metadata.loading
+        task, is_mine = loading.claim(file.url)
+        assert is_mine, "as another call would, before a login was known"
+        joined, claim = threading.Event(), loading.claim
+
+        def tell(key):
+            found = claim(key)
+            joined.set()
+            return found
+
+        loading.claim = tell
+
+        def fail():
+            joined.wait(30)
+            loading.forget(file.url, task)
+            task.fail(ConnectFailed("refused", url=file.url))
+
+        other = threading.Thread(target=fail)
+        other.start()
+        (metadata,) = source.metadata([file])
+        other.join()
+
+    assert isinstance(metadata, DistMetadata)
+
+
 def test_a_closed_client_wakes_who_waits(tree, make_registry, make_pool, make_transport):
     server = tree()
     server.fail("/simple/a/", times=99, stall=True)
