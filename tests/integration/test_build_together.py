@@ -14,7 +14,7 @@ from datetime import timedelta
 
 import pytest
 
-from puffin_api import Cache, CancelToken, Client, Installer, Interpreter
+from puffin_api import Cache, CancelToken, Client, Editable, Installer, Interpreter
 from puffin_api.errors import BuildFailed, BuildForbidden, Cancelled
 from puffin_api.model import BuildPolicy, BuildSettings
 from tests.integration.job_kit import SOURCE, TESTS, versions, wheel
@@ -374,3 +374,42 @@ def test_a_build_is_forbidden_after_one_that_was_allowed_only_where_it_is_needed
         never.install(resolve(client, environment, "demo", build_policy=BuildPolicy.NEVER))
     assert versions(environment) == {}
     assert journal.hooks == ["metadata demo"]
+
+
+# Leaves signs of its beginning and its end, and gives another one the time to begin before it ends.
+SIGNS = """
+import time
+def _signing(hook):
+    def call(*a, **k):
+        with open({signs!r}, "a") as file: file.write("(")
+        for _ in range(10):
+            if open({signs!r}).read().endswith("(("): break
+            time.sleep(0.05)
+        made = hook(*a, **k)
+        with open({signs!r}, "a") as file: file.write(")")
+        return made
+    return call
+prepare_metadata_for_build_wheel = _signing(prepare_metadata_for_build_wheel)
+build_wheel = _signing(build_wheel)
+build_editable = _signing(build_editable)
+def get_requires_for_build_editable(config_settings=None): return []
+prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
+"""
+
+
+def test_a_folder_is_built_once_at_a_time_in_whatever_way(serve, make_client, make_venv, journal, tmp_path):
+    signs = tmp_path / "signs"
+    tree = write_tree(tmp_path / "tree", project(journal, code=SIGNS.format(signs=str(signs))))
+    ways = [(tree, {}), (Editable(path=tree), {}), (tree, {"color": "red"})]
+    index = serve()
+
+    def install(number, wanted, config):
+        environment, client = make_venv(f"venv-{number}"), make_client(index)
+        resolution = resolve(client, environment, wanted, config_settings=config)
+        Installer(environment, client).install(resolution)
+        return versions(environment)
+
+    calls = [lambda number=number, way=way: install(number, *way) for number, way in enumerate(ways)]
+
+    assert at_once(*calls) == [{"demo": "1.0"}] * 3
+    assert signs.read_text(encoding="utf-8") == "()" * 6

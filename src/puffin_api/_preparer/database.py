@@ -158,7 +158,7 @@ class SourceDatabase:
         key = (place.folder, how)
         found = self._described.get(key) or self._read(place, how)
         if found is None:
-            found = self._alone(key, file.name, place, terms, lambda: self._find_out(file, place, how, terms))
+            found = self._alone(key, file, place, terms, lambda: self._find_out(file, place, how, terms))
         self._check(file, found.core)
         self._described[key] = found
         if file.name:
@@ -189,7 +189,7 @@ class SourceDatabase:
         if terms.policy is not BuildPolicy.ALLOW:
             raise _forbidden(file, "a wheel of it has to be built")
         key = (place.folder, terms.settings(file.name), terms.target.digest)
-        return self._alone(key, file.name, place, terms, lambda: self._make_wheel(file, place, terms))
+        return self._alone(key, file, place, terms, lambda: self._make_wheel(file, place, terms))
 
     def stamp(self, file: DistFile, pump: Pump) -> str:
         """Return the state of a local tree, as a text."""
@@ -384,10 +384,12 @@ class SourceDatabase:
             raise CacheUnavailable(f"The cache {root} cannot be written: {error}", path=root) from error
         return folder
 
-    def _alone(self, key: Hashable, package: str, place: Place, terms: Terms, work: Callable[[], T]) -> T:
+    def _alone(self, key: Hashable, file: DistFile, place: Place, terms: Terms, work: Callable[[], T]) -> T:
         """Do some work, or wait for the call of this process that does it; other processes wait for us."""
-        terms.guard(place.title, package)  # before we wait for ourselves
-        lock = self._layout.lock("built", str(place.folder.relative_to(self._layout.root)))
+        terms.guard(place.title, file.name)  # before we wait for ourselves
+        # Backends write into a user's own tree, so that it is built once at a time in whatever way.
+        alone = place.folder.parent.parent if _is_tree(file) else place.folder
+        lock = self._layout.lock("built", str(alone.relative_to(self._layout.root)))
 
         def hold(check: Check) -> AbstractContextManager[None]:
             return self._lock(
