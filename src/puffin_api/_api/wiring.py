@@ -234,6 +234,7 @@ class ClientParts:
     @functools.cached_property
     def sources(self) -> SourceDatabase:
         """What is known of sources, and what was built of them."""
+        from puffin_api._preparer.built_results import BuiltResults
         from puffin_api._preparer.database import SourceDatabase
         from puffin_api._preparer.source_place import SourcePlaces
 
@@ -249,15 +250,19 @@ class ClientParts:
             env=self.env,
             layers=self.cache.layers,
         )
-        return SourceDatabase(
+        results = BuiltResults(
             layout=layout,
             store=store,
             wheels=self.wheels,
+            take=self.cache.leases.take,
+            layers=self.cache.layers,
+        )
+        return SourceDatabase(
+            layout=layout,
+            results=results,
             places=places,
             lock=FileLocks(_LONG_WORK).hold,
             lease=self.cache.leases.lease,
-            take=self.cache.leases.take,
-            layers=self.cache.layers,
         )
 
     def end_builds(self) -> None:

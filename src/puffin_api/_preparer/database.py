@@ -1,45 +1,28 @@
-"""Metadata and wheels of sources: from what is promised, from the cache, or from a build.
-
-::
-
-    built-wheels-v0/<kind>/<project>/<state of the sources>/
-        source.archive              as it was downloaded
-        <how>.metadata              METADATA that a backend gave
-        <how>/<wheel's name>        link to the unpacked wheel
-
-    ``<how>`` stands for the build settings and, for metadata, the interpreter.
-"""
+"""Metadata and wheels of sources: from what is promised, from the cache, or from a build."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-
 import attrs
 
-from puffin_api._cache.mending import in_folder, write_file
-from puffin_api._fs import unique_name
 from puffin_api._model.direct_url import ArchiveInfo, DirInfo
 from puffin_api._model.filename import parse_wheel_name
 from puffin_api._model.metadata import parse_metadata
 from puffin_api._model.names import normalize
 from puffin_api._model.options import BuildPolicy
 from puffin_api._preparer.build_turns import BuildTurns
+from puffin_api._preparer.built_results import rank_of
 from puffin_api._preparer.static_metadata import StaticMetadata, read_static
 from puffin_api._preparer.workbench import KeptBuilds, Workbench
 from puffin_api._urls import redact
-from puffin_api._wheel.unpack import unpack_wheel
-from puffin_api.errors import BuildForbidden, CacheUnavailable, DiskFull, MetadataInvalid, UnsafeArchive
+from puffin_api.errors import BuildForbidden, MetadataInvalid, UnsafeArchive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Protocol, TypeVar
 
-    from puffin_api._cache.archive_store import ArchiveStore
     from puffin_api._cache.layout import CacheLayout
     from puffin_api._concurrency import Pump
     from puffin_api._model.cached import CachedWheel
@@ -47,9 +30,9 @@ if TYPE_CHECKING:
     from puffin_api._model.metadata import CoreMetadata
     from puffin_api._model.target import Target
     from puffin_api._preparer.build_turns import Check
+    from puffin_api._preparer.built_results import BuiltResults
     from puffin_api._preparer.source_place import Place, SourcePlaces
     from puffin_api._preparer.telling import Telling
-    from puffin_api._preparer.wheel_index import CachedWheels
     from puffin_api._preparer.workbench import Build
 
     T = TypeVar("T")
@@ -66,11 +49,6 @@ if TYPE_CHECKING:
             on_wait: Callable[[str, str], None],
             on_degraded: Callable[[Path, str], None],
         ) -> AbstractContextManager[None]: ...
-
-    class Take(Protocol):
-        """Notes that archives are about to be used, so that nobody prunes them."""
-
-        def __call__(self, archives: Iterable[Path], /) -> None: ...
 
     class Open(Protocol):
         """Makes a tree ready to be built."""
@@ -118,22 +96,16 @@ class SourceDatabase:
         self,
         *,
         layout: CacheLayout,
-        store: ArchiveStore,
-        wheels: CachedWheels,
+        results: BuiltResults,
         places: SourcePlaces,
         lock: Lock,
         lease: Callable[[], AbstractContextManager[None]],
-        take: Take,
-        layers: Sequence[CacheLayout] = (),
     ) -> None:
         self._layout = layout
-        self._store = store
-        self._wheels = wheels
+        self._results = results
         self._places = places
         self._lock = lock
         self._lease = lease
-        self._take = take
-        self._layers = layers
         self._described: dict[Hashable, Described] = {}
         self._turns = BuildTurns()
         self._kept = KeptBuilds()
@@ -211,7 +183,7 @@ class SourceDatabase:
         known = self._read(place, how)
         if known is not None:  # another process was quicker
             return known
-        with Workbench(self._new_folder) as bench:
+        with Workbench(self._results.new_folder) as bench:
             tree = self._places.open(file, place, bench, terms.pump, terms.telling)
             static = read_static(
                 tree,
@@ -242,25 +214,15 @@ class SourceDatabase:
             dist_info = wheel.archive / "files" / wheel.manifest.dist_info
         text = (dist_info / "METADATA").read_bytes()
         core = parse_metadata(text, source=file.filename or place.title)
-        with contextlib.suppress(OSError):  # without it, the backend is asked once more
-            write_file(self._layout.root, place.folder / f"{how}.metadata", text)
+        self._results.keep_metadata(place, how, text)
         self._check(file, core)
         if made is not None and terms.policy is BuildPolicy.ALLOW:
             self._kept.keep(self._kept_key(file, place, terms), bench, build, made)
         return Described(core, "build")
 
     def _read(self, place: Place, how: str) -> Described | None:
-        for folder in self._folders(place):
-            with contextlib.suppress(OSError, MetadataInvalid):
-                text = (folder / f"{how}.metadata").read_bytes()
-                return Described(parse_metadata(text, source=place.title), "build")
-        return None
-
-    def _folders(self, place: Place) -> Iterator[Path]:
-        """Give the folder of a place, and the same in caches that are only read."""
-        yield place.folder
-        for layer in self._layers:
-            yield layer.root / place.folder.relative_to(self._layout.root)
+        core = self._results.metadata(place, how)
+        return None if core is None else Described(core, "build")
 
     @staticmethod
     def _how(file: DistFile, terms: Terms) -> str:
@@ -288,27 +250,17 @@ class SourceDatabase:
 
     def _built(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel | None:
         """Return the best wheel for the target that was built with these settings."""
-        settings = terms.settings(file.name)
-        best: tuple[int, CachedWheel] | None = None
-        for name in sorted({name for folder in self._folders(place) for name in _names(folder / settings)}):
-            rank = _rank(name, terms.target)
-            if rank is None or (best is not None and best[0] <= rank):
-                continue
-            wheel = self._wheels.at(place.folder / settings / name)
-            if wheel is not None and not self._wheels.damage(wheel, check=terms.pump.check):
-                best = rank, wheel
-        if best is None:
-            return None
-        self._kept.drop(self._kept_key(file, place, terms))  # another call, or process, has built it
-        return best[1]
+        wheel = self._results.wheel(
+            place, terms.settings(file.name), target=terms.target, check=terms.pump.check
+        )
+        if wheel is not None:  # another call, or process, may have built it
+            self._kept.drop(self._kept_key(file, place, terms))
+        return wheel
 
     def _taken(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel | None:
         """Return what was built before, unless it was pruned before we could say that we use it."""
         wheel = self._built(file, place, terms)
-        if wheel is None:
-            return None
-        self._take([wheel.archive])
-        return wheel if wheel.archive.is_dir() else None
+        return wheel if wheel is not None and self._results.take(wheel) else None
 
     def _make_wheel(self, file: DistFile, place: Place, terms: Terms) -> CachedWheel:
         found = self._taken(file, place, terms)
@@ -316,7 +268,7 @@ class SourceDatabase:
             return found
         kept = self._kept.take(self._kept_key(file, place, terms))
         if kept is None:
-            with Workbench(self._new_folder) as bench:
+            with Workbench(self._results.new_folder) as bench:
                 tree = self._places.open(file, place, bench, terms.pump, terms.telling)
                 build = bench.enter(terms.open(tree, package=file.name, source=place.title))
                 return self._build_wheel(file, place, terms, bench, build)
@@ -338,7 +290,7 @@ class SourceDatabase:
         with self._places.noting(file, terms.pump):
             made = build.wheel(bench.folder, editable=_is_editable(file), metadata_directory=metadata)
         wheel = self._store_wheel(file, place, terms, build, made)
-        if _rank(made.name, terms.target) is None:
+        if rank_of(made.name, terms.target) is None:
             raise BuildForbidden(
                 f"The wheel that was built, {made.name}, is not for {terms.target}",
                 hint="Build on the platform that it is for, and give the wheel by its path.",
@@ -354,35 +306,12 @@ class SourceDatabase:
         if (file.name and wheel.name != file.name) or _is_other_version(wheel.version, file.version):
             hint = "Resolve again: the sources may have changed since." if _is_tree(file) else ""
             raise build.failed(f"it is {made.name}, not {file.name} {file.version}", hint=hint)
-        link = place.folder / terms.settings(file.name) / made.name.removesuffix(".whl")
-        with self._store.scratch() as scratch:
-            try:
-                manifest = unpack_wheel(
-                    made,
-                    scratch / "archive",
-                    filename=made.name,
-                    pump=terms.pump,
-                    source_hashes=place.digests,
-                )
-            except (MetadataInvalid, UnsafeArchive) as error:
-                raise build.failed(f"it is no wheel: {error}") from error
-            canonical = self._store.persist(scratch / "archive", link)
-        return self._wheels.remember(canonical, manifest, place.digests)
+        try:
+            return self._results.keep_wheel(place, terms.settings(file.name), made, terms.pump)
+        except (MetadataInvalid, UnsafeArchive) as error:
+            raise build.failed(f"it is no wheel: {error}") from error
 
     # -- once
-
-    def _new_folder(self) -> Path:
-        """Make an empty folder on the volume of the cache, for what is being made."""
-        self._store.check_writable()
-        folder = self._layout.temporary / unique_name()
-        try:
-            in_folder(self._layout.root, folder.parent, folder.mkdir)
-        except OSError as error:
-            root = str(self._layout.root)
-            if error.errno == errno.ENOSPC:
-                raise DiskFull(f"No room is left on the volume of the cache {root}", path=root) from error
-            raise CacheUnavailable(f"The cache {root} cannot be written: {error}", path=root) from error
-        return folder
 
     def _alone(self, key: Hashable, file: DistFile, place: Place, terms: Terms, work: Callable[[], T]) -> T:
         """Do some work, or wait for the call of this process that does it; other processes wait for us."""
@@ -428,20 +357,6 @@ def _is_archive(file: DistFile) -> bool:
 
 def _is_editable(file: DistFile) -> bool:
     return file.origin is not None and file.origin.editable
-
-
-def _rank(name: str, target: Target) -> int | None:
-    """Return the place of a wheel's best tag among those of the target."""
-    wheel = parse_wheel_name(name if name.endswith(".whl") else f"{name}.whl")
-    ranks = [target.ranks[tag] for tag in wheel.expanded_tags() if tag in target.ranks]
-    return min(ranks, default=None)
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _forbidden(file: DistFile, why: str) -> BuildForbidden:
