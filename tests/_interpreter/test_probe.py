@@ -398,3 +398,27 @@ def test_a_marker_that_appears_outdates_the_entry(tmp_path, current):
     probe_cached(sys.executable, load=cache.load, save=cache.save, runner=runner)
 
     assert len(runner.calls) == 2
+
+
+FIRST_USE = """
+import sys, threading
+from puffin_api._interpreter.probe import current_info
+sys.setswitchinterval(1e-6)
+barrier, found = threading.Barrier(8), []
+def ask():
+    barrier.wait(60)
+    found.append(current_info())
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join(60)
+print(len(found), len({(info.soabi, info.scheme.purelib) for info in found}))
+"""
+
+
+def test_threads_that_ask_for_the_running_interpreter_first_get_the_same():
+    """What the standard library reads at its first use is not safe for threads everywhere."""
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_USE], capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stdout.split() == ["8", "1"]

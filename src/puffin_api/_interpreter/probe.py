@@ -9,6 +9,7 @@ import stat
 import sys
 from pathlib import Path
 
+from puffin_api._concurrency import Lock
 from puffin_api._interpreter import probe_script
 from puffin_api._interpreter.info import InterpreterInfo, from_answer
 from puffin_api.errors import ProbeFailed
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _CACHE_SCHEMA = 1
 _OUTPUT_TAIL = 4000
+_collecting = Lock()
+"""What sysconfig reads at its first use, it shows to other threads when it has half of it."""
 
 
 def current_info() -> InterpreterInfo:
@@ -38,7 +41,8 @@ def current_info() -> InterpreterInfo:
             hint="An embedding program must set sys.executable, or probe the Python it ships by its path.",
         )
     path = Path(sys.executable)
-    answer = probe_script.collect(allow_subprocess=False)
+    with _collecting:
+        answer = probe_script.collect(allow_subprocess=False)
     return from_answer(answer, path=path, real_path=Path(os.path.realpath(path)))
 
 
