@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from puffin_api import Cache, Environment, Installer, Interpreter, Resolver
+from puffin_api import Cache, Editable, Environment, Installer, Interpreter, Resolver
 from puffin_api.errors import (
     EnvironmentProblem,
     FileConflict,
@@ -20,7 +20,9 @@ from puffin_api.errors import (
     PolicyDenied,
     ResolutionFailed,
 )
+from tests._preparer.git_kit import Repository
 from tests.integration.job_kit import install, leftovers, tree, versions, wheel
+from tests.integration.source_kit import project, sdist, write_tree
 
 SCRIPTS = {"console_scripts": {"tool": "tool:main"}}
 FILES = {
@@ -183,6 +185,41 @@ def test_earlier_versions_come_from_the_cache_or_the_index(
     assert place.check(deep=True) == ()
     assert (undone.bytes_downloaded > 0) == (how == "lost cache")
     assert {d.name for d in place.installed() if d.requested} == {"tool", "part"}
+
+
+@pytest.mark.parametrize("source", ["editable", "folder", "archive", "subdirectory", "git"])
+def test_what_came_from_sources_comes_from_there_again(
+    serve, make_client, make_venv, journal, tmp_path, source
+):
+    files = project(journal, text="value = 'earlier'\n")
+    tree = write_tree(tmp_path / "tree", files)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    archive = tmp_path / "demo-1.0.tar.gz"
+    archive.write_bytes(sdist(files)[archive.name])
+    deep = tmp_path / "deep.zip"
+    deep.write_bytes(
+        sdist({f"a b/{path}": text for path, text in files.items()} | files, kind="zip")["demo-1.0.zip"]
+    )
+    wanted = {"editable": Editable(tree), "folder": tree, "archive": archive}
+    if source == "subdirectory":
+        wanted[source] = f"demo @ {deep.as_uri()}#subdirectory=a%20b"
+    if source == "git":
+        repository = Repository(tmp_path / "repository")
+        repository.write(files)
+        wanted[source] = f"demo @ git+{repository.folder.as_uri()}@main"
+    client = make_client(serve(wheel("demo", "2.0") | wheel("other", "1.0")), env=env)
+    environment = make_venv()
+    installer = Installer(environment, client)
+    installer.install([wanted[source]])
+    before, there = records(environment), environment.installed().get("demo").direct_url
+    report = installer.install(["demo==2.0"])
+    installer.install(["other"])
+    installer.uninstall(["other"])
+
+    installer.undo(report)
+
+    assert records(environment) == before
+    assert environment.installed().get("demo").direct_url == there
 
 
 def test_what_is_to_be_had_nowhere_leaves_everything_as_it_is(place, client, serve, make_client, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import attrs
 
 from puffin_api._installer.planner import (
@@ -11,7 +13,10 @@ from puffin_api._installer.planner import (
     requirements_broken,
     same_version,
 )
+from puffin_api._model.direct_url import ArchiveInfo, VcsInfo
+from puffin_api._model.options import Editable
 from puffin_api._model.plan import Change, Plan
+from puffin_api._urls import url_to_path
 from puffin_api.errors import PlanOutdated
 
 TYPE_CHECKING = False
@@ -71,16 +76,35 @@ def plan_undo(
     )
 
 
-def earlier_requirements(report: InstallReport) -> list[str]:
+def earlier_requirements(report: InstallReport) -> list[str | Editable]:
     """Return what has to be asked for, to have the packages that a change has replaced or removed."""
-    wanted: list[str] = []
-    for change in report.changes:
-        if change.old is not None:
-            before = report.before.get(change.name)
-            origin = None if before is None else before.direct_url
-            at = f" @ {origin.url}" if origin else f"=={change.old}"
-            wanted.append(f"{change.name}{at}")
-    return wanted
+    return [
+        _earlier(change.name, change.old, report.before.get(change.name))
+        for change in report.changes
+        if change.old is not None
+    ]
+
+
+def _earlier(name: str, version: str, before: Before | None) -> str | Editable:
+    origin = None if before is None else before.direct_url
+    if origin is None:
+        return f"{name}=={version}"
+    if origin.editable:
+        return Editable(url_to_path(origin.url) / origin.subdirectory)
+    return f"{name} @ {_exact(origin)}"
+
+
+def _exact(origin: DirectUrl) -> str:
+    """Return the URL of a requirement for this very content: with commit, digest and subdirectory."""
+    url, _, fragment = origin.url.partition("#")
+    marks = [fragment] if fragment else []
+    if isinstance(origin.info, VcsInfo):
+        url = f"{origin.info.vcs}+{url}@{origin.info.commit_id}"
+    elif isinstance(origin.info, ArchiveInfo):
+        marks += [f"{name}={digest}" for name, digest in origin.info.hashes.items() if name not in fragment]
+    if origin.subdirectory and "subdirectory=" not in fragment:
+        marks.append(f"subdirectory={quote(origin.subdirectory)}")
+    return f"{url}#{'&'.join(marks)}" if marks else url
 
 
 def plan_return(
@@ -98,6 +122,9 @@ def plan_return(
         cached: Names whose wheel lies in the cache already, with the wheel or True.
     """
     direct = origins(resolution)
+    for name, item in before.items():  # a commit was asked for, where a branch had been
+        if name in direct and item.direct_url is not None and isinstance(item.direct_url.info, VcsInfo):
+            direct[name] = item.direct_url
     changes = [_with_package(change, resolution, direct, cached) for change in plan.changes]
     wheels = [cached.get(change.name, False) for change in changes if change.package is not None]
     return attrs.evolve(
