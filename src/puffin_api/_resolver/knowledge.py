@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from puffin_api._model.events import CandidateRejected
 from puffin_api._model.rejection import Rejection
 from puffin_api._resolver.candidates import admits_python, is_file, python_rejection, summary
@@ -129,7 +131,7 @@ class Knowledge:
         accepted = package.candidates.findings.accepted.get(bit) if self._reusable else None
         if accepted is None:
             return False
-        package.metadata[bit] = accepted
+        package.recall(bit, accepted)
         self.visited += 1
         return True
 
@@ -176,7 +178,7 @@ class Knowledge:
 
     def reject(self, package: Package, bit: int, reason: Rejection) -> None:
         """Note why a version cannot be used."""
-        package.reasons[bit] = reason
+        package.reject(bit, reason)
         if not self._pump.silent:
             self._pump.send(
                 CandidateRejected(
@@ -209,9 +211,9 @@ class Knowledge:
         if foreign is not None:
             self.reject(package, bit, self.bar(package, "", foreign))
             return
-        package.metadata[bit] = metadata
+        package.take(bit, metadata)
         if self._reusable and not any(row.url for row in rows):
-            package.candidates.findings.accepted[bit] = metadata
+            package.candidates.findings.accepted[bit] = MappingProxyType({bit: metadata})
 
     def _look_ahead(self, moved: dict[Package, None]) -> None:
         """Before waiting: ask for the likely candidates of everything that has moved."""

@@ -35,6 +35,9 @@ yet bring in what it makes fail."""
 EXTRA_BITS = 24
 """So many bits of a place tell the extras of one project apart."""
 _NO_EXTRAS: Mapping[str, Package] = MappingProxyType({})
+# A dictionary for each package would have the garbage collector look at all of them more often.
+_NO_REASONS: Mapping[int, Rejection] = MappingProxyType({})
+_NO_METADATA: Mapping[int, DistMetadata] = MappingProxyType({})
 
 
 class Package:
@@ -86,10 +89,10 @@ class Package:
         self.extras: Mapping[str, Package] = _NO_EXTRAS
         self.snapshot: Snapshot
         self.candidates: Candidates
-        self.metadata: dict[int, DistMetadata] = {}
+        self.metadata: Mapping[int, DistMetadata] = _NO_METADATA
         """What this resolution has asked for, by bit number. Not what others have: results must
         not depend on what happens to be in memory."""
-        self.reasons: dict[int, Rejection] = {}
+        self.reasons: Mapping[int, Rejection] = _NO_REASONS
         """Why versions cannot be used, by bit number."""
         self.unusable = 0
         """Mask of the versions that were tried in vain."""
@@ -100,6 +103,25 @@ class Package:
         """Leave only these states, for good: what holds before anything is decided."""
         self.current &= allowed
         self.history.append((-1, self.current, allowed, cause, 0))
+
+    def reject(self, bit: int, reason: Rejection) -> None:
+        """Note why a version cannot be used."""
+        if not isinstance(self.reasons, dict):
+            self.reasons = {}
+        self.reasons[bit] = reason
+
+    def take(self, bit: int, metadata: DistMetadata) -> None:
+        """Note the metadata of a version."""
+        if not isinstance(self.metadata, dict):
+            self.metadata = dict(self.metadata)
+        self.metadata[bit] = metadata
+
+    def recall(self, bit: int, accepted: Mapping[int, DistMetadata]) -> None:
+        """Note the metadata of a version, from a mapping for all resolutions that holds nothing else."""
+        if self.metadata:
+            self.take(bit, accepted[bit])
+        else:
+            self.metadata = accepted
 
     @property
     def possible(self) -> int:

@@ -9,7 +9,7 @@ from puffin_api._resolver.version_set import everything, mask_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from puffin_api._model.events import Notice
     from puffin_api._model.metadata import DistMetadata
@@ -30,8 +30,8 @@ class Findings:
     __slots__ = ("accepted", "answers")
 
     def __init__(self) -> None:
-        self.accepted: dict[int, DistMetadata] = {}
-        """Metadata that nothing speaks against, by bit number."""
+        self.accepted: dict[int, Mapping[int, DistMetadata]] = {}
+        """Metadata that nothing speaks against, by bit number; each alone in a mapping, to be shared."""
         self.answers: dict[tuple[int, tuple[str, ...]], Answer] = {}
         """What a decision comes to, by bit number and extras."""
 

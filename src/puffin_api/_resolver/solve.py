@@ -177,7 +177,7 @@ class Solver:
                 ahead = min(2 * ahead, _MOST_AHEAD)
                 self._knowledge.read_ahead(package, mask, ahead)
         for hidden in bits(package.candidates.hidden(mask)):
-            package.reasons[hidden] = PRERELEASE
+            package.reject(hidden, PRERELEASE)
         self._exclude_unusable(package)
         return 0
 
