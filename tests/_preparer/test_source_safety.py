@@ -37,9 +37,9 @@ def folder(name: str, **options) -> bytes:
 
 
 TAR = {
-    "absolute": ("absolute-path", [member("/tmp/x")]),
+    "absolute": ("absolute-path", [member("/elsewhere/x")]),
     "absolute folder": ("absolute-path", [folder("//server/share")]),
-    "absolute in an extension": ("absolute-path", [pax(path="/tmp/x"), member("x")]),
+    "absolute in an extension": ("absolute-path", [pax(path="/elsewhere/x"), member("x")]),
     "above": ("parent-path", [member("../x")]),
     "above in the middle": ("parent-path", [member("demo/../../x")]),
     "above that stays inside": ("parent-path", [member("demo/a/../x")]),

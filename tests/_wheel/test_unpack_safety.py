@@ -46,7 +46,7 @@ def same_digest(record: dict) -> dict:
 
 
 BAD = {
-    "absolute": ("absolute-path", wheel_with("/tmp/x")),
+    "absolute": ("absolute-path", wheel_with("/elsewhere/x")),
     "absolute directory": ("absolute-path", wheel_with("//server/share/x")),
     "above": ("parent-path", wheel_with("../x")),
     "above in the middle": ("parent-path", wheel_with("demo/../../x")),
