@@ -243,7 +243,9 @@ def test_the_name_of_a_submodule_means_nothing(lab, repository, inner, name):
     assert lab.around() == before
 
 
-@pytest.mark.parametrize("path", ["../inner", "inner/../../x", "/elsewhere/x", ".git/modules", "-x", "nothing"])
+@pytest.mark.parametrize(
+    "path", ["../inner", "inner/../../x", "/elsewhere/x", ".git/modules", "-x", "nothing"]
+)
 def test_a_path_that_the_tree_does_not_have_names_no_submodule(lab, repository, inner, path):
     """Only where the tree itself has a submodule one is laid out, and that has no address then."""
     with_modules(repository, inner.head(), path=path)

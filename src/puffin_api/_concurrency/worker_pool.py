@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections import deque
 from typing import Any, TypeVar
@@ -35,13 +36,19 @@ class WorkerPool:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
+        self._process = os.getpid()
 
     def submit(self, call: Callable[[], T], *, urgent: bool = False) -> Task[T]:
         """Queue a call; its result or failure arrives in the task.
 
         Args:
             urgent: Somebody is waiting: take it before all that is queued.
+
+        Raises:
+            RuntimeError: The pool is closed. In a forked child it always is: its threads are the parent's.
         """
+        if self._is_elsewhere:  # before the lock, which a thread that is not here may hold
+            raise RuntimeError("the pool is that of another process")
         task: Task[T] = Task()
 
         def run() -> None:
@@ -88,7 +95,7 @@ class WorkerPool:
         outcome, tasks = _Outcome(len(wanted)), list[Task[T]]()
         try:
             for item in wanted:
-                tasks.append(self.submit(outcome.unless_known(call, item)))
+                tasks.append(self._queue(outcome.unless_known(call, item)))
                 outcome.depends_on(tasks[-1])
             pump.wait(outcome)
         except BaseException:
@@ -102,6 +109,8 @@ class WorkerPool:
 
     def close(self) -> None:
         """Finish what is under way, fail what has not begun, and end the threads."""
+        if self._is_elsewhere:
+            return
         with self._lock:
             self._closed = True
             dropped, self._work = self._work, deque()
@@ -113,8 +122,20 @@ class WorkerPool:
             if thread is not threading.current_thread():
                 thread.join()
 
+    def _queue(self, call: Callable[[], T]) -> Task[T]:
+        try:
+            return self.submit(call)
+        except RuntimeError as error:
+            raise Cancelled("The client is closed", reason="closed") from error
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        return os.getpid() != self._process
+
     def _withdraw(self, tasks: Collection[Task[Any]]) -> None:
         """Fail those that have not begun: before them in the queue there may be long work of others."""
+        if not tasks:
+            return
         unwanted = set(tasks)
         with self._lock:
             dropped = [task for _, task in self._work if task in unwanted]
