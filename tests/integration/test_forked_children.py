@@ -40,7 +40,7 @@ def end_of(call):
         call()
     except Cancelled as error:
         return error.reason
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # told to the parent
         return repr(error)
     return "done"
 
