@@ -9,6 +9,7 @@ from puffin_api._resolver.incompatibility import Dependency
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from puffin_api._model.metadata import DistMetadata
     from puffin_api._model.rejection import Rejection
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     Assignment = tuple[int, int, int, Incompatibility | None, int]
     """Number in the trail (-1 for what holds before all else), mask after it, mask of itself, cause
     (None for a decision), level."""
+
+FIELDS, MASK, LEVEL = 5, 1, 4
+"""Of an assignment: how many fields it has, and which ones are the mask after it and the level."""
 
 # Which package is decided first; smaller is sooner.
 ROOT = 0
@@ -76,7 +80,9 @@ class Package:
         self.current = full
         self.decision = 0
         """Bit number of the decided state, 0 while undecided."""
-        self.history: list[Assignment] = []
+        self.history: list[Any] = []
+        """The fields of all assignments one after the other, in the order of `Assignment`: a tuple for each
+        would have the garbage collector run in the middle of most resolutions."""
         self.incompatibilities: list[Incompatibility] = []
         self.is_told = False
         """Whether the dependencies of some version were told: those of the next are often the same."""
@@ -102,7 +108,7 @@ class Package:
     def restrict(self, allowed: int, cause: Incompatibility) -> None:
         """Leave only these states, for good: what holds before anything is decided."""
         self.current &= allowed
-        self.history.append((-1, self.current, allowed, cause, 0))
+        self.history += (-1, self.current, allowed, cause, 0)
 
     def reject(self, bit: int, reason: Rejection) -> None:
         """Note why a version cannot be used."""
@@ -127,10 +133,10 @@ class Package:
     def possible(self) -> int:
         """The states that what holds before any decision leaves."""
         mask = self.full
-        for assignment in self.history:
-            if assignment[4]:
+        for left, level in zip(self.history[MASK::FIELDS], self.history[LEVEL::FIELDS], strict=True):
+            if level:
                 break
-            mask = assignment[1]
+            mask = left
         return mask
 
     def find_edge(self, target: Package, states: int, via: Package | None) -> Dependency | None:

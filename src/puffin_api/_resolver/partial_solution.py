@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from puffin_api._resolver.package import FIELDS, LEVEL, MASK
 from puffin_api._resolver.version_set import ABSENT
 
 TYPE_CHECKING = False
@@ -33,13 +34,13 @@ class PartialSolution:
         self.decisions.append(package)
         package.decision = bit
         package.current = own = 1 << bit
-        package.history.append((len(self.trail), own, own, None, self.level))
+        package.history += (len(self.trail), own, own, None, self.level)
         self.trail.append(package)
 
     def derive(self, package: Package, own: int, cause: Incompatibility) -> None:
         """Note that the package must be in one of the states ``own``, because of ``cause``."""
         package.current = mask = package.current & own
-        package.history.append((len(self.trail), mask, own, cause, self.level))
+        package.history += (len(self.trail), mask, own, cause, self.level)
         self.trail.append(package)
         if not mask & ABSENT and not package.decision:
             self._positive(package)
@@ -48,16 +49,16 @@ class PartialSolution:
         """Take back every assignment above a level."""
         undone: dict[Package, None] = {}
         trail = self.trail
-        while trail and trail[-1].history[-1][4] > level:
+        while trail and trail[-1].history[-1] > level:
             package = trail.pop()
-            package.history.pop()
+            del package.history[-FIELDS:]
             undone[package] = None
         for package in self.decisions[level:]:
             package.decision = 0
         del self.decisions[level:]
         self.level = level
         for package in undone:
-            package.current = package.history[-1][1] if package.history else package.full
+            package.current = package.history[MASK - FIELDS] if package.history else package.full
             if not package.current & ABSENT and not package.decision:
                 self._positive(package)
 
@@ -68,9 +69,11 @@ class PartialSolution:
 
 def satisfier(package: Package, complement: int) -> Assignment:
     """Return the first assignment from which on the package is outside ``complement``."""
-    for assignment in package.history:
-        if not assignment[1] & complement:
-            return assignment
+    history = package.history
+    for place, left in enumerate(history[MASK::FIELDS]):
+        if not left & complement:
+            number, mask, own, cause, level = history[place * FIELDS : (place + 1) * FIELDS]
+            return number, mask, own, cause, level
     raise AssertionError(f"no assignment of {package} satisfies the term")
 
 
@@ -79,7 +82,7 @@ def level_without(package: Package, last: Assignment, complement: int) -> int:
     own = last[2]
     if not own & complement:
         return 0
-    for assignment in package.history:
-        if not assignment[1] & own & complement:
-            return assignment[4]
+    for mask, level in zip(package.history[MASK::FIELDS], package.history[LEVEL::FIELDS], strict=True):
+        if not mask & own & complement:
+            return int(level)
     raise AssertionError(f"no assignment of {package} satisfies the term")
