@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import signal
+import subprocess
+import sys
 
 import pytest
 
-from puffin_api import Installer, Resolver
-from puffin_api.errors import Cancelled
-from tests.integration.job_kit import versions, wheel
-
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
-
-def in_child(*calls):
-    """Return what each call ended with in a forked child."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        ends = [end_of(call) for call in calls]
-        os.write(writing, json.dumps(ends).encode())
-        os._exit(0)
-    os.close(writing)
-    is_there, _, _ = select.select([reading], [], [], 60)
-    if not is_there:
-        os.kill(child, signal.SIGKILL)
-    with open(reading, "rb") as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
-    assert told, "the child waits for ever"
-    return json.loads(told)
-
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from puffin_api import Cache, Client, Installer, Interpreter, Resolver
+from puffin_api.errors import Cancelled
+from puffin_api.testing import LoopbackIndex, make_wheel
 
 def end_of(call):
     try:
         call()
     except Cancelled as error:
         return error.reason
-    except BaseException as error:  # noqa: BLE001  # told to the parent
-        return repr(error)
     return "done"
 
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_client_counts_as_closed_in_a_forked_child_and_goes_on_in_the_parent(serve, make_client, make_venv):
-    client = make_client(serve(wheel("a", "1.0") | wheel("b", "1.0")))
-    environment = make_venv()
+with LoopbackIndex() as index:
+    for name in "ab":
+        index.add(f"{name}-1.0-py3-none-any.whl", make_wheel(name, "1.0"))
+    client = Client(indexes=[index.url], cache=Cache(Path(sys.argv[1]) / "cache"))
+    environment = Interpreter.current().create_venv(Path(sys.argv[1]) / "env")
     resolver, installer = Resolver(client), Installer(environment, client)
     resolution = resolver.resolve(["a"], target=environment)
+    child = os.fork()
+    if child == 0:
+        first = end_of(lambda: resolver.resolve(["b"], target=environment))
+        print(first, end_of(lambda: installer.install(resolution)), end_of(client.close), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    installer.install(["a", "b"])
+    print(sorted(dist.name for dist in environment.installed()))
+    client.close()
+"""
 
-    ends = in_child(
-        lambda: resolver.resolve(["b"], target=environment),
-        lambda: installer.install(resolution),
-        client.close,
-    )
 
-    assert ends == ["closed", "closed", "done"]
-    installer.install([*resolution.packages, "b"])
-    assert versions(environment) == {"a": "1.0", "b": "1.0"}
+def test_a_client_counts_as_closed_in_a_forked_child_and_goes_on_in_the_parent(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.splitlines() == ["closed closed done", "['a', 'b']"]
