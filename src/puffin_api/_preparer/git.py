@@ -153,7 +153,7 @@ class GitStore:
         key = (url.repository, url.revision)
         if key not in self._resolved:
             _check_may_start(url, call)
-            ask = lambda: self._resolved.get(key) or self._ask(url, call)  # noqa: E731
+            ask = lambda: self._resolved.get(key) or self._ask(url, call)  # noqa: E731  # a thunk
             self._resolved[key] = _once(self._asking, (key, id(call.program.runner)), ask, pump)
         return self._resolved[key]
 

@@ -17,7 +17,7 @@ from puffin_api.errors import BuildForbidden, MetadataInvalid, OfflineMiss, Pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from puffin_api._concurrency import Pump
     from puffin_api._model.file import FileRow
@@ -54,12 +54,6 @@ class Knowledge:
         """How many candidates of a package to ask for at once at its next conflict."""
         self.visited = 0
         """How many candidates were looked at."""
-
-    def all(self) -> Iterator[Package]:
-        """Give each package, and its extras after it."""
-        for package in self.packages.values():
-            yield package
-            yield from package.extras.values()
 
     def expect(self, fresh: list[str], rows: Sequence[RequirementRow]) -> None:
         """Have what is new read ahead, all at once, before the first wait.
